@@ -1,0 +1,58 @@
+{
+  "targets": [
+    {
+      "target_name": "safetensors_mmap",
+      "sources": [
+        "native/addon.cc",
+        "native/binding_buffer.cc",
+        "native/binding_file.cc",
+        "native/core/file_posix.cc",
+        "native/core/mapping_posix.cc",
+      ],
+      "include_dirs": ["native"],
+      "defines": [
+        # Node-API 8 is in every Node this package runs on, so that one binary serves them all.
+        "NAPI_VERSION=8",
+        "NODE_ADDON_API_DISABLE_DEPRECATED",
+        # No C++ exception ever crosses Node-API: node-addon-api reports through pending JS errors.
+        "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS",
+        "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS",
+        "_FILE_OFFSET_BITS=64",
+      ],
+      "cflags_cc": [
+        "-std=c++20",
+        "-O2",
+        "-fvisibility=hidden",
+        "-ffunction-sections",
+        # -isystem: warnings are for our code. native/gyp.cjs makes them errors in a checkout only,
+        # so that a newer compiler does not break somebody's install.
+        "-isystem<!(node native/gyp.cjs include)",
+        "<!@(node native/gyp.cjs warnings)",
+      ],
+      "cflags_cc!": ["-std=gnu++17", "-std=gnu++20"],
+      "conditions": [
+        [
+          "OS=='linux'",
+          {
+            # The C++ runtime goes inside, so that the prebuilt binary loads where it is older.
+            "ldflags": ["-static-libstdc++", "-static-libgcc", "-Wl,--gc-sections"],
+          },
+        ],
+        [
+          "OS=='mac'",
+          {
+            "xcode_settings": {
+              "CLANG_CXX_LANGUAGE_STANDARD": "c++20",
+              "MACOSX_DEPLOYMENT_TARGET": "11.0",
+              "GCC_SYMBOLS_PRIVATE_EXTERN": "YES",
+              "OTHER_CPLUSPLUSFLAGS": [
+                "-isystem<!(node native/gyp.cjs include)",
+                "<!@(node native/gyp.cjs warnings)",
+              ],
+            },
+          },
+        ],
+      ],
+    }
+  ]
+}

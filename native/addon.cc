@@ -1,0 +1,42 @@
+// Registration. The addon keeps no state of its own: everything it makes belongs to a JavaScript
+// value (a handle or an ArrayBuffer), whose finalizer Node runs at the latest when the environment
+// ends. A thread may thus load the addon, be terminated at any moment, and leave nothing behind.
+#include "binding.h"
+
+namespace safetensors {
+
+Napi::Error ToError(Napi::Env env, const Status& status) {
+  Napi::Error error = Napi::Error::New(env, status.syscall);
+  error.Set("syscall", Napi::String::New(env, status.syscall));
+  if (status.not_a_file != nullptr) {
+    error.Set("notAFile", Napi::String::New(env, status.not_a_file));
+  } else {
+    error.Set("errno", Napi::Number::New(env, -status.error));
+  }
+  return error;
+}
+
+std::optional<uint64_t> ToByteCount(const Napi::Value& value) {
+  constexpr double kMaxSafeInteger = 9007199254740991.0;  // 2^53 - 1
+  if (!value.IsNumber()) return std::nullopt;
+  const double number = value.As<Napi::Number>().DoubleValue();
+  if (!(number >= 0 && number <= kMaxSafeInteger)) return std::nullopt;
+  const auto count = static_cast<uint64_t>(number);
+  if (static_cast<double>(count) != number) return std::nullopt;
+  return count;
+}
+
+Napi::Value ThrowBadArgument(Napi::Env env, const char* message) {
+  Napi::TypeError::New(env, message).ThrowAsJavaScriptException();
+  return env.Undefined();
+}
+
+}  // namespace safetensors
+
+static Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  safetensors::RegisterFile(env, exports);
+  safetensors::RegisterBuffer(env, exports);
+  return exports;
+}
+
+NODE_API_MODULE(safetensors_mmap, Init)

@@ -1,0 +1,26 @@
+// What the bindings share: the concepts they register, and values unpacked and wrapped alike.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "core/status.h"
+#include "napi_setup.h"
+
+namespace safetensors {
+
+void RegisterFile(Napi::Env env, Napi::Object exports);    // binding_file.cc
+void RegisterBuffer(Napi::Env env, Napi::Object exports);  // binding_buffer.cc
+
+// A failure of the core as a JavaScript Error; src/native.ts gives it Node's message and code.
+// Properties: `errno` (negative, as Node has it) and `syscall`, or `notAFile`.
+Napi::Error ToError(Napi::Env env, const Status& status);
+
+// A whole number of bytes that a double holds exactly; nothing for any other value.
+std::optional<uint64_t> ToByteCount(const Napi::Value& value);
+
+// Leaves a TypeError pending: src/ has checked every argument, so that this is a bug of ours, but
+// one that must not cost the process.
+Napi::Value ThrowBadArgument(Napi::Env env, const char* message);
+
+}  // namespace safetensors

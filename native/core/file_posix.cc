@@ -1,0 +1,95 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "core/file.h"
+
+namespace safetensors {
+namespace {
+
+// The most that one pread may be asked for: macOS refuses more than INT_MAX, Linux stops short of
+// it anyway.
+constexpr size_t kMaxReadBytes = size_t{1} << 30;
+
+const char* KindOf(mode_t mode) {
+  if (S_ISFIFO(mode)) return "a FIFO";
+  if (S_ISSOCK(mode)) return "a socket";
+  if (S_ISCHR(mode)) return "a character device";
+  if (S_ISBLK(mode)) return "a block device";
+  return "not a regular file";
+}
+
+int64_t ModifiedNs(const struct stat& info) {
+#ifdef __APPLE__
+  const timespec& time = info.st_mtimespec;
+#else
+  const timespec& time = info.st_mtim;
+#endif
+  return static_cast<int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
+}
+
+int OpenForReading(const std::string& path) {
+  // O_NONBLOCK: opening a FIFO must not wait for a writer; it changes nothing for a regular file.
+  constexpr int kFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+  int descriptor;
+  do {
+    descriptor = open(path.c_str(), kFlags);
+  } while (descriptor < 0 && errno == EINTR);
+  return descriptor;
+}
+
+Status CheckRegular(mode_t mode) {
+  if (S_ISREG(mode)) return Status::Ok();
+  if (S_ISDIR(mode)) return Status::System(EISDIR, "open");
+  return Status::NotAFile(KindOf(mode));
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const File>> File::Open(const std::string& path) {
+  // Looked at before it is opened, because opening some devices does something to them; and again
+  // through the descriptor, because the path may lead elsewhere by then.
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0) return Status::System(errno, "open");
+  if (const Status status = CheckRegular(info.st_mode); !status.ok()) return status;
+
+  const int descriptor = OpenForReading(path);
+  if (descriptor < 0) return Status::System(errno, "open");
+  const bool known = fstat(descriptor, &info) == 0;
+  const Status status = known ? CheckRegular(info.st_mode) : Status::System(errno, "fstat");
+  if (!status.ok()) {
+    close(descriptor);
+    return status;
+  }
+  const FileIdentity identity{
+      .device = static_cast<uint64_t>(info.st_dev),
+      .inode = static_cast<uint64_t>(info.st_ino),
+      .size = static_cast<uint64_t>(info.st_size),
+      .modified_ns = ModifiedNs(info),
+  };
+  struct Opened : File {  // lets make_shared reach the private constructor
+    Opened(int descriptor, const FileIdentity& identity) : File(descriptor, identity) {}
+  };
+  return std::shared_ptr<const File>(std::make_shared<Opened>(descriptor, identity));
+}
+
+File::~File() { close(descriptor_); }
+
+Result<size_t> File::Read(uint64_t offset, std::span<std::byte> target) const {
+  size_t done = 0;
+  while (done < target.size()) {
+    const size_t wanted = std::min(target.size() - done, kMaxReadBytes);
+    const ssize_t got =
+        pread(descriptor_, target.data() + done, wanted, static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Status::System(errno, "read");
+    if (got == 0) break;
+    done += static_cast<size_t>(got);
+  }
+  return done;
+}
+
+}  // namespace safetensors

@@ -1,0 +1,42 @@
+// One reserved range of addresses, and the files mapped into it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "core/file.h"
+#include "core/status.h"
+
+namespace safetensors {
+
+// Owns its address range. Held by the handle that JavaScript has, by every ArrayBuffer made over
+// it and by every piece of work in flight, each through its own shared_ptr: the last holder unmaps,
+// on whatever thread it lets go. Unmapping touches nothing but the range, so any thread will do.
+class Mapping {
+ public:
+  // Reserves `length` bytes of addresses: no memory, and no access until a file is mapped there.
+  static Result<std::shared_ptr<Mapping>> Reserve(uint64_t length);
+
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+  ~Mapping();
+
+  // Maps the first `length` bytes of `file` at `offset` (a multiple of the page size) of the range.
+  // Copy-on-write: a write to these pages stays in this process and never reaches the file.
+  Status MapFile(const File& file, uint64_t length, uint64_t offset);
+
+  bool Contains(uint64_t offset, uint64_t length) const {
+    return offset <= length_ && length <= length_ - offset;
+  }
+  std::byte* At(uint64_t offset) const { return base_ + offset; }
+  uint64_t length() const { return length_; }
+
+ private:
+  Mapping(std::byte* base, uint64_t length) : base_(base), length_(length) {}
+
+  std::byte* const base_;  // nullptr when the range is empty: mmap makes no empty ranges
+  const uint64_t length_;
+};
+
+}  // namespace safetensors

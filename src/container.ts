@@ -1,0 +1,187 @@
+import type { Dtype } from './dtypes.ts';
+import { SafetensorsError } from './errors.ts';
+import { quoteName } from './escape.ts';
+import type { DuplicatePolicy } from './header/parse.ts';
+import { DEFAULT_MAX_HEADER_BYTES } from './header/preamble.ts';
+import type { HeaderTable } from './header/table.ts';
+import type { Storage } from './storage.ts';
+import { Tensor } from './tensor.ts';
+
+export interface OpenOptions {
+  /**
+   * What becomes of a tensor name or metadata key that appears twice. The format forbids it and
+   * readers disagree on which one counts, so that `'reject'` (the default) is DUPLICATE_KEY;
+   * `'last-wins'` reads as the reference does.
+   */
+  duplicates?: DuplicatePolicy;
+  /** The longest header to accept, in bytes. Default: 100,000,000, the reference's limit. */
+  maxHeaderBytes?: number;
+}
+
+/** Header positions are kept in 32 bits, and the header in one buffer. */
+const LARGEST_MAX_HEADER_BYTES = 2 ** 31 - 1;
+
+/** Options with their defaults, checked. */
+export function openOptions(options: OpenOptions = {}): Required<OpenOptions> {
+  const { duplicates = 'reject', maxHeaderBytes = DEFAULT_MAX_HEADER_BYTES } = options;
+  if (duplicates !== 'reject' && duplicates !== 'last-wins') {
+    throw new TypeError(
+      `duplicates: expected 'reject' or 'last-wins', found ${String(duplicates)}`,
+    );
+  }
+  if (typeof maxHeaderBytes !== 'number') {
+    throw new TypeError(`maxHeaderBytes: expected a number, found ${String(maxHeaderBytes)}`);
+  }
+  if (
+    !Number.isInteger(maxHeaderBytes) ||
+    maxHeaderBytes < 0 ||
+    maxHeaderBytes > LARGEST_MAX_HEADER_BYTES
+  ) {
+    throw new RangeError(
+      `maxHeaderBytes: expected an integer from 0 to ${LARGEST_MAX_HEADER_BYTES}, found ${maxHeaderBytes}`,
+    );
+  }
+  return { duplicates, maxHeaderBytes };
+}
+
+/** What the header says of one tensor. */
+export interface TensorInfo {
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+  /** First and last + 1, in bytes from the start of the data. */
+  readonly dataOffsets: readonly [begin: number, end: number];
+}
+
+/** Names that an error suggests. */
+const SUGGESTED_NAMES = 3;
+
+/**
+ * The interface that all containers of tensors share.
+ *
+ * After {@link close}, `path`, `byteLength`, `size`, `metadata` and `closed` can still be read;
+ * everything else throws CLOSED.
+ */
+export abstract class Container implements Iterable<[name: string, tensor: Tensor]> {
+  /** The file, as the caller named it; `undefined` for bytes in memory. */
+  readonly path: string | undefined;
+  /** Bytes in all, header included. */
+  readonly byteLength: number;
+  readonly #storage: Storage;
+
+  /** @internal */
+  protected constructor(path: string | undefined, byteLength: number, storage: Storage) {
+    this.path = path;
+    this.byteLength = byteLength;
+    this.#storage = storage;
+  }
+
+  /** `__metadata__`: frozen, without a prototype; empty when the header has none. */
+  get metadata(): Readonly<Record<string, string>> {
+    return this.#storage.table.metadata;
+  }
+
+  /** Number of tensors. */
+  get size(): number {
+    return this.#storage.table.count;
+  }
+
+  get closed(): boolean {
+    return this.#storage.closed;
+  }
+
+  /** Names in the header's order. */
+  keys(): string[] {
+    const table = this.#openTable();
+    return Array.from({ length: table.count }, (_, entry) => table.name(entry));
+  }
+
+  /** Names in the order of the data: reading tensors so reads the file from front to back. */
+  offsetKeys(): string[] {
+    const table = this.#openTable();
+    return Array.from({ length: table.count }, (_, rank) => table.name(table.atOffsetRank(rank)));
+  }
+
+  has(name: string): boolean {
+    return this.#openTable().indexOf(checkedName(name)) >= 0;
+  }
+
+  /**
+   * What the header says of a tensor, without touching its data.
+   * @throws {SafetensorsError} TENSOR_NOT_FOUND, CLOSED
+   */
+  info(name: string): TensorInfo {
+    const table = this.#openTable();
+    const entry = this.#find(table, name);
+    const { begins, ends } = table.columns;
+    return {
+      dtype: table.dtype(entry).name,
+      shape: table.shape(entry),
+      dataOffsets: [begins[entry], ends[entry]],
+    };
+  }
+
+  /**
+   * A tensor by its name; a new object each time, over the same memory.
+   * @throws {SafetensorsError} TENSOR_NOT_FOUND, CLOSED
+   */
+  getTensor(name: string): Tensor {
+    const entry = this.#find(this.#openTable(), name);
+    return new Tensor(this.#storage, entry, name);
+  }
+
+  /** Every name with its tensor, in the header's order. */
+  *[Symbol.iterator](): Generator<[name: string, tensor: Tensor], void, undefined> {
+    for (let entry = 0; entry < this.#openTable().count; entry++) {
+      const name = this.#storage.table.name(entry);
+      yield [name, new Tensor(this.#storage, entry, name)];
+    }
+  }
+
+  /**
+   * Makes sure that the data is still what was opened.
+   * @throws {SafetensorsError} FILE_CHANGED, CLOSED
+   */
+  abstract check(): void;
+
+  /** Gives up the memory. Idempotent; see the container's class for what becomes of its views. */
+  close(): void {
+    this.#storage.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** What `console.log` shows. */
+  [Symbol.for('nodejs.util.inspect.custom')](
+    _depth: number,
+    options: object,
+    inspect: (value: object, options: object) => string,
+  ): string {
+    const { path, size, byteLength, metadata, closed } = this;
+    return `${this.constructor.name} ${inspect({ path, size, byteLength, metadata, closed }, options)}`;
+  }
+
+  #openTable(): HeaderTable {
+    this.#storage.assertOpen();
+    return this.#storage.table;
+  }
+
+  #find(table: HeaderTable, name: string): number {
+    const entry = table.indexOf(checkedName(name));
+    if (entry >= 0) return entry;
+    const nearest = table.nearest(name, SUGGESTED_NAMES);
+    const hint = nearest.length > 0 ? `; the nearest are ${nearest.map(quoteName).join(', ')}` : '';
+    throw new SafetensorsError(
+      'TENSOR_NOT_FOUND',
+      `no tensor ${quoteName(name)} among ${table.count}${hint}`,
+      { path: this.path, tensor: name },
+    );
+  }
+}
+
+function checkedName(name: string): string {
+  if (typeof name !== 'string')
+    throw new TypeError(`name: expected a string, found ${typeof name}`);
+  return name;
+}

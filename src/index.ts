@@ -1,0 +1,6 @@
+export type { Container, OpenOptions, TensorInfo } from './container.ts';
+export type { Dtype, TensorData } from './dtypes.ts';
+export { SafetensorsError, type SafetensorsErrorCode } from './errors.ts';
+export { loadFile, SafetensorsFile, safeOpen, safeOpenSync } from './file.ts';
+export { deserialize, SafetensorsMemory } from './memory.ts';
+export { Tensor } from './tensor.ts';

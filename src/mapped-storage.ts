@@ -1,0 +1,131 @@
+import { constants } from 'node:buffer';
+import type { HeaderTable } from './header/table.ts';
+import { type FileHandle, native } from './native.ts';
+import { Storage, type Window } from './storage.ts';
+
+/** Windows begin at multiples of this, which every element's length divides; a cache line. */
+const WINDOW_ALIGNMENT = 64;
+
+interface PlannedWindow {
+  /** In the file. */
+  readonly start: number;
+  readonly end: number;
+  made: Window | undefined;
+}
+
+/**
+ * A mapped file, seen through external ArrayBuffers.
+ *
+ * Making one that is longer than about 64 MB costs V8 a full garbage collection, however large it
+ * is: so there is one for the whole file wherever the runtime allows (4 GiB at most on Node 20), made when
+ * a view first needs it. The mapping lives until this object and every buffer over it are gone.
+ */
+export class MappedStorage extends Storage {
+  readonly #handle: FileHandle;
+  readonly #byteLength: number;
+  #windows: PlannedWindow[] | undefined;
+  /** The window of the file when it is the only one. */
+  #whole: Window | undefined;
+  #copies: WeakRef<ArrayBuffer>[] = [];
+  #copiesBeforePruning = 16;
+
+  constructor(
+    handle: FileHandle,
+    table: HeaderTable,
+    place: { byteLength: number; dataStart: number; path: string },
+  ) {
+    super(table, place.dataStart, place.path);
+    this.#handle = handle;
+    this.#byteLength = place.byteLength;
+  }
+
+  override windowFor(begin: number, end: number): Window {
+    this.assertOpen();
+    // A tensor without bytes needs no memory.
+    if (begin === end) return { buffer: new ArrayBuffer(0), start: this.dataStart + begin };
+    return this.#whole ?? this.#window(this.dataStart + begin, this.dataStart + end);
+  }
+
+  override noteCopy(copy: ArrayBuffer): void {
+    if (this.#copies.length >= this.#copiesBeforePruning) {
+      this.#copies = this.#copies.filter((reference) => reference.deref() !== undefined);
+      this.#copiesBeforePruning = 2 * this.#copies.length + 16;
+    }
+    this.#copies.push(new WeakRef(copy));
+  }
+
+  protected override release(): void {
+    const addon = native();
+    for (const { made } of this.#windows ?? []) {
+      if (made) addon.detach(made.buffer as ArrayBuffer);
+    }
+    for (const reference of this.#copies) {
+      const copy = reference.deref();
+      if (copy) addon.detach(copy);
+    }
+    this.#windows = undefined;
+    this.#whole = undefined;
+    this.#copies = [];
+    addon.close(this.#handle);
+  }
+
+  #window(start: number, end: number): Window {
+    this.#windows ??= this.#plan();
+    const planned = findLast(this.#windows, start);
+    if (planned === undefined || planned.end < end) {
+      throw new RangeError(
+        `the tensor has ${end - start} bytes; the longest ArrayBuffer of this runtime has ` +
+          `${constants.MAX_LENGTH}`,
+      );
+    }
+    planned.made ??= this.#make(planned);
+    if (this.#windows.length === 1) this.#whole = planned.made;
+    return planned.made;
+  }
+
+  #make({ start, end }: PlannedWindow): Window {
+    const buffer = native().mapBuffer(this.#handle, start, end - start);
+    if (buffer === undefined) {
+      throw new Error('this runtime allows no external ArrayBuffers: use deserialize() instead');
+    }
+    return { buffer, start };
+  }
+
+  /** As few windows as hold every tensor whole, but for those that none can hold. */
+  #plan(): PlannedWindow[] {
+    const longest = constants.MAX_LENGTH;
+    if (this.#byteLength <= longest) return [{ start: 0, end: this.#byteLength, made: undefined }];
+    const { count, columns } = this.table;
+    const windows: PlannedWindow[] = [];
+    let start = 0;
+    let end = 0;
+    const finish = () => {
+      if (end > start) windows.push({ start, end, made: undefined });
+    };
+    for (let rank = 0; rank < count; rank++) {
+      const entry = this.table.atOffsetRank(rank);
+      const tensorStart = this.dataStart + columns.begins[entry];
+      const tensorEnd = this.dataStart + columns.ends[entry];
+      if (end === start || tensorEnd - start > longest) {
+        finish();
+        start = tensorStart - (tensorStart % WINDOW_ALIGNMENT);
+        end = start;
+      }
+      if (tensorEnd - start <= longest) end = tensorEnd;
+    }
+    finish();
+    return windows;
+  }
+}
+
+/** The last window that begins at or before `start`. */
+function findLast(windows: readonly PlannedWindow[], start: number): PlannedWindow | undefined {
+  let low = 0;
+  let high = windows.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (windows[middle].start <= start) low = middle + 1;
+    else high = middle;
+  }
+  return windows[low - 1];
+}

@@ -1,0 +1,71 @@
+import { Container, type OpenOptions, openOptions } from './container.ts';
+import { LENGTH_BYTES, parseHeader } from './header/parse.ts';
+import { headerLength, PREAMBLE_BYTES } from './header/preamble.ts';
+import type { HeaderTable } from './header/table.ts';
+import { Storage, type Window } from './storage.ts';
+
+/**
+ * The tensors of a safetensors file whose bytes are in memory.
+ *
+ * The bytes stay the caller's: closing only closes the container, and views that were handed out
+ * go on working.
+ */
+export class SafetensorsMemory extends Container {
+  readonly #storage: MemoryStorage;
+
+  /** @internal Made by {@link deserialize}. */
+  constructor(byteLength: number, storage: MemoryStorage) {
+    super(undefined, byteLength, storage);
+    this.#storage = storage;
+  }
+
+  /** Only that the container is open: what becomes of the bytes is up to the caller. */
+  override check(): void {
+    this.#storage.assertOpen();
+  }
+}
+
+/**
+ * Reads a safetensors file that is in memory. Tensors are views over `bytes`, which nothing is
+ * copied from but the header.
+ *
+ * @throws {SafetensorsError} for everything the format refuses
+ * @throws {TypeError} for anything but a Uint8Array (a Buffer is one)
+ */
+export function deserialize(bytes: Uint8Array, options?: OpenOptions): SafetensorsMemory {
+  if (!(bytes instanceof Uint8Array)) throw new TypeError('bytes: expected a Uint8Array');
+  const { duplicates, maxHeaderBytes } = openOptions(options);
+  const { byteLength } = bytes;
+  const preamble = Buffer.from(bytes.subarray(0, PREAMBLE_BYTES));
+  const length = headerLength(preamble, byteLength, { maxHeaderBytes });
+  // A copy of our own: what was checked cannot change afterwards, not even in shared memory.
+  const header = Buffer.alloc(length + 1);
+  header.set(bytes.subarray(LENGTH_BYTES, LENGTH_BYTES + length));
+  const table = parseHeader(header, {
+    dataLength: byteLength - LENGTH_BYTES - length,
+    duplicates,
+  });
+  return new SafetensorsMemory(byteLength, new MemoryStorage(table, bytes, LENGTH_BYTES + length));
+}
+
+class MemoryStorage extends Storage {
+  readonly #window: Window;
+
+  constructor(table: HeaderTable, bytes: Uint8Array, dataStart: number) {
+    super(table, bytes.byteOffset + dataStart, undefined);
+    this.#window = { buffer: bytes.buffer, start: 0 };
+  }
+
+  override windowFor(): Window {
+    this.assertOpen();
+    return this.#window;
+  }
+
+  override noteCopy(): void {
+    // Like the caller's bytes, copies outlive the container.
+  }
+
+  protected override release(): void {
+    // The bytes are the caller's.
+  }
+}

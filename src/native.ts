@@ -1,0 +1,78 @@
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+declare const handleBrand: unique symbol;
+
+/** An open, mapped file; garbage collection closes it if `close` does not. */
+export interface FileHandle {
+  readonly [handleBrand]: true;
+}
+
+export interface OpenedFile {
+  handle: FileHandle;
+  /** Bytes read into the prefix: all of it, unless the file is shorter. */
+  prefixBytes: number;
+  /** Bytes of the file, and of its mapping. */
+  size: number;
+  device: bigint;
+  inode: bigint;
+  /** Nanoseconds since 1970. */
+  modifiedNs: bigint;
+}
+
+/** A failure of a native call, before it is given Node's shape. */
+export interface NativeFailure extends Error {
+  syscall: string;
+  /** Negative, as in Node's own errors. */
+  errno?: number;
+  /** What the path leads to when it is no regular file: "a FIFO". */
+  notAFile?: string;
+}
+
+/**
+ * The whole native surface. Every range is checked there once more; nothing there knows the format.
+ */
+export interface NativeAddon {
+  /** Opens and maps a regular file and reads its first bytes into `prefix`, on another thread. */
+  open(path: string, prefix: Uint8Array): Promise<OpenedFile>;
+  openSync(path: string, prefix: Uint8Array): OpenedFile;
+  /** Reads into `target` from `offset`; returns the bytes read, fewer only at the file's end. */
+  read(handle: FileHandle, offset: number, target: Uint8Array): Promise<number>;
+  readSync(handle: FileHandle, offset: number, target: Uint8Array): number;
+  /** Closes the descriptor; the mapping stays until the last buffer over it is gone. */
+  close(handle: FileHandle): void;
+  /**
+   * An external ArrayBuffer over a range of the mapping, which it keeps alive; `undefined` where
+   * the runtime allows no external buffers.
+   */
+  mapBuffer(handle: FileHandle, offset: number, byteLength: number): ArrayBuffer | undefined;
+  /** Empties an ArrayBuffer and every view of it. */
+  detach(buffer: ArrayBuffer): void;
+}
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+let addon: NativeAddon | undefined;
+
+/** The native addon, loaded when it is first needed: reading bytes in memory does without it. */
+export function native(): NativeAddon {
+  addon ??= load();
+  return addon;
+}
+
+function load(): NativeAddon {
+  const require = createRequire(join(root, 'package.json'));
+  const findAddon: (directory: string) => NativeAddon = require('node-gyp-build');
+  try {
+    return findAddon(root);
+  } catch (cause) {
+    throw new Error(
+      `safetensors-mmap has no native addon that loads on ${process.platform}-${process.arch}. ` +
+        'No prebuilt binary fits, or it was not compiled at install: with a C++20 compiler, ' +
+        'run `npm rebuild safetensors-mmap --foreground-scripts`. ' +
+        'If npm blocks install scripts, allow those of this package first.',
+      { cause },
+    );
+  }
+}
