@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Container, type OpenOptions, openOptions } from './container.ts';
 import { SafetensorsError, systemError } from './errors.ts';
+import { allocateHeader, HEADER_PADDING } from './header/json.ts';
 import { LENGTH_BYTES, parseHeader } from './header/parse.ts';
 import { headerLength, PREAMBLE_BYTES } from './header/preamble.ts';
 import { MappedStorage } from './mapped-storage.ts';
@@ -136,8 +137,8 @@ class Opening {
   readonly path: string;
   readonly #options: Required<OpenOptions>;
   #opened: OpenedFile | undefined;
-  /** The header, and the NUL that {@link parseHeader} wants behind it. */
-  #header = Buffer.alloc(1);
+  /** With its padding. */
+  #header = allocateHeader(0);
   #headerFromPrefix = 0;
 
   constructor(path: string | URL, options?: OpenOptions) {
@@ -155,14 +156,13 @@ class Opening {
     if (known.length < Math.min(PREAMBLE_BYTES, opened.size)) throw this.#shrunk();
     const { maxHeaderBytes } = this.#options;
     const length = headerLength(known, opened.size, { maxHeaderBytes, path: this.path });
-    this.#header = Buffer.allocUnsafeSlow(length + 1);
-    this.#header[length] = 0;
+    this.#header = allocateHeader(length);
     this.#headerFromPrefix = known.copy(this.#header, 0, LENGTH_BYTES, LENGTH_BYTES + length);
   }
 
   /** What of the header lies behind the prefix. */
   missingHeader(): MissingHeader | undefined {
-    const target = this.#header.subarray(this.#headerFromPrefix, -1);
+    const target = this.#header.subarray(this.#headerFromPrefix, -HEADER_PADDING);
     if (target.length === 0) return undefined;
     return { position: LENGTH_BYTES + this.#headerFromPrefix, target };
   }
@@ -173,7 +173,7 @@ class Opening {
 
   finish(): SafetensorsFile {
     const opened = this.#known();
-    const dataStart = LENGTH_BYTES + this.#header.length - 1;
+    const dataStart = LENGTH_BYTES + this.#header.length - HEADER_PADDING;
     const table = parseHeader(this.#header, {
       dataLength: opened.size - dataStart,
       duplicates: this.#options.duplicates,

@@ -1,4 +1,5 @@
 import { Container, type OpenOptions, openOptions } from './container.ts';
+import { allocateHeader } from './header/json.ts';
 import { LENGTH_BYTES, parseHeader } from './header/parse.ts';
 import { headerLength, PREAMBLE_BYTES } from './header/preamble.ts';
 import type { HeaderTable } from './header/table.ts';
@@ -39,7 +40,7 @@ export function deserialize(bytes: Uint8Array, options?: OpenOptions): Safetenso
   const preamble = Buffer.from(bytes.subarray(0, PREAMBLE_BYTES));
   const length = headerLength(preamble, byteLength, { maxHeaderBytes });
   // A copy of our own: what was checked cannot change afterwards, not even in shared memory.
-  const header = Buffer.alloc(length + 1);
+  const header = allocateHeader(length);
   header.set(bytes.subarray(LENGTH_BYTES, LENGTH_BYTES + length));
   const table = parseHeader(header, {
     dataLength: byteLength - LENGTH_BYTES - length,

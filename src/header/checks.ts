@@ -1,32 +1,13 @@
 import { DTYPES } from '../dtypes.ts';
 import type { ErrorName } from '../errors.ts';
-import { byteCount, fillsBytes, MAX_SIZE } from '../layout.ts';
-import { HeaderFault } from './json.ts';
-import { type Columns, readShape } from './table.ts';
-
-/** What {@link sizeVerdict} found of an entry's size; an error once the entry is known to count. */
-export const FITS = 0;
-const OVERFLOW = 1;
-const SUBBYTE_SIZE = 2;
-const SIZE_MISMATCH = 3;
+import { byteCount, elementCount } from '../layout.ts';
+import type { Columns } from './columns.ts';
+import { HEADER_PADDING, HeaderFault } from './json.ts';
+import { readShape } from './shape.ts';
+import { FITS, OVERFLOW, SUBBYTE_SIZE } from './size.ts';
 
 /** Dimensions that a message shows of a shape. */
 const SHOWN_DIMENSIONS = 16;
-
-/** Whether so many elements of a dtype take the bytes from `begin` to `end`. */
-export function sizeVerdict(
-  elements: number | undefined,
-  dtype: number,
-  begin: number,
-  end: number,
-): number {
-  if (elements === undefined) return OVERFLOW;
-  const { bits } = DTYPES[dtype];
-  if (!fillsBytes(elements, bits)) return SUBBYTE_SIZE;
-  const bytes = byteCount(elements, bits);
-  if (bytes > MAX_SIZE) return OVERFLOW;
-  return bytes === end - begin ? FITS : SIZE_MISMATCH;
-}
 
 /** A fault of one entry, found when the scanning was done. */
 export class EntryFault extends HeaderFault {
@@ -38,34 +19,27 @@ export class EntryFault extends HeaderFault {
   }
 }
 
-export interface Layout {
-  /** The header's bytes, for messages. */
-  bytes: Buffer;
-  columns: Columns;
-  /** From {@link sizeVerdict}, for each entry. */
-  verdicts: Uint8Array;
-  count: number;
-  /** Bytes that follow the header in the file. */
-  dataLength: number;
-}
-
 /**
  * Checks that the tensors tile the data: the first begins at 0, each begins where the last one
  * ended, the last ends at the end of the file, and each is as long as its shape and dtype say.
  * Returns the entries in the order of their data, or `undefined` when that is the header's order,
  * as in every file that the reference wrote.
  */
-export function checkLayout(layout: Layout): Uint32Array | undefined {
-  const { bytes, columns, count, dataLength } = layout;
-  const { begins, ends } = columns;
-  const order = isInOrder(columns, count) ? undefined : offsetOrder(columns, count);
+export function checkLayout(
+  bytes: Buffer,
+  columns: Columns,
+  dataLength: number,
+): Uint32Array | undefined {
+  const { count, begins, ends, verdicts } = columns;
+  const order = isInOrder(columns) ? undefined : offsetOrder(columns);
   let expected = 0;
   for (let rank = 0; rank < count; rank++) {
     const entry = order === undefined ? rank : order[rank];
     if (begins[entry] !== expected || ends[entry] < begins[entry]) {
-      throw entryError(layout, entry, 'INVALID_OFFSET', `the data before it ends at ${expected}`);
+      const problem = `the data before it ends at ${expected}`;
+      throw entryError(bytes, columns, entry, 'INVALID_OFFSET', problem);
     }
-    if (layout.verdicts[entry] !== FITS) throw sizeError(layout, entry);
+    if (verdicts[entry] !== FITS) throw sizeError(bytes, columns, entry);
     expected = ends[entry];
   }
   if (expected === dataLength) return order;
@@ -74,11 +48,11 @@ export function checkLayout(layout: Layout): Uint32Array | undefined {
   throw new HeaderFault(
     code,
     `the header describes ${expected} bytes of data, ${comparison} ${dataLength} follow it`,
-    bytes.length - 1,
+    bytes.length - HEADER_PADDING,
   );
 }
 
-function isInOrder({ begins, ends }: Columns, count: number): boolean {
+function isInOrder({ count, begins, ends }: Columns): boolean {
   for (let entry = 1; entry < count; entry++) {
     if (begins[entry] !== ends[entry - 1]) return false;
   }
@@ -86,32 +60,36 @@ function isInOrder({ begins, ends }: Columns, count: number): boolean {
 }
 
 /** Entries by begin, then by end, so that an empty tensor stands before the one that follows it. */
-function offsetOrder({ begins, ends }: Columns, count: number): Uint32Array {
+function offsetOrder({ count, begins, ends }: Columns): Uint32Array {
   const order = Uint32Array.from({ length: count }, (_, entry) => entry);
   return order.sort((a, b) => begins[a] - begins[b] || ends[a] - ends[b] || a - b);
 }
 
-function sizeError(layout: Layout, entry: number): EntryFault {
-  const { columns, verdicts } = layout;
+function sizeError(bytes: Buffer, columns: Columns, entry: number): EntryFault {
+  const { begins, ends, dtypes, shapeStarts, verdicts } = columns;
   switch (verdicts[entry]) {
     case OVERFLOW:
-      return entryError(layout, entry, 'OVERFLOW', 'its size is over 2^53 − 1');
+      return entryError(bytes, columns, entry, 'OVERFLOW', 'its size is over 2^53 − 1');
     case SUBBYTE_SIZE:
-      return entryError(layout, entry, 'SUBBYTE_SIZE', 'its elements do not fill whole bytes');
-    default: {
-      const elements = readShape(layout.bytes, columns.shapeStarts[entry]).reduce(
-        (a, b) => a * b,
-        1,
+      return entryError(
+        bytes,
+        columns,
+        entry,
+        'SUBBYTE_SIZE',
+        'its elements do not fill whole bytes',
       );
-      const bytes = byteCount(elements, DTYPES[columns.dtypes[entry]].bits);
-      const found = columns.ends[entry] - columns.begins[entry];
-      return entryError(layout, entry, 'SIZE_MISMATCH', `expected ${bytes} bytes, found ${found}`);
+    default: {
+      const elements = elementCount(readShape(bytes, shapeStarts[entry])) ?? Number.NaN;
+      const expected = byteCount(elements, DTYPES[dtypes[entry]].bits);
+      const problem = `expected ${expected} bytes, found ${ends[entry] - begins[entry]}`;
+      return entryError(bytes, columns, entry, 'SIZE_MISMATCH', problem);
     }
   }
 }
 
 function entryError(
-  { bytes, columns }: Layout,
+  bytes: Buffer,
+  columns: Columns,
   entry: number,
   code: ErrorName,
   problem: string,

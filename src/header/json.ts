@@ -53,11 +53,21 @@ export class HeaderFault extends Error {
   }
 }
 
+/** NULs behind a header: one that ends every loop, and enough for words that begin at it. */
+export const HEADER_PADDING = 8;
+
+/** Memory for a header of so many bytes, which are the caller's to fill, with its padding. */
+export function allocateHeader(length: number): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(length + HEADER_PADDING);
+  bytes.fill(0, length);
+  return bytes;
+}
+
 /**
  * Reads strict JSON (RFC 8259) out of bytes that are known to be UTF-8.
  *
- * The bytes end with one NUL that is not part of the header. No JSON text holds a NUL, so that
- * every loop stops there and none needs to look at the length.
+ * The bytes end with {@link HEADER_PADDING} NULs. No JSON text holds a NUL, so that every loop
+ * stops there and none needs to look at the length.
  *
  * Strings are unescaped in place, which never makes them longer: afterwards every name is plain
  * UTF-8 in the header's own bytes, and names compare as bytes.
@@ -69,9 +79,12 @@ export class JsonScanner {
   stringEnd = 0;
 
   readonly bytes: Buffer;
+  /** Where the header ends and its padding begins. */
+  readonly end: number;
 
   constructor(bytes: Buffer) {
     this.bytes = bytes;
+    this.end = bytes.length - HEADER_PADDING;
   }
 
   /** The byte at `pos` after white space. */
@@ -291,7 +304,7 @@ export class JsonScanner {
   }
 
   #found(at: number): string {
-    if (at >= this.bytes.length - 1) return 'the end of the header';
+    if (at >= this.end) return 'the end of the header';
     const byte = this.bytes[at];
     if (byte > 0x20 && byte < 0x7f) return `"${String.fromCharCode(byte)}"`;
     return `byte 0x${byte.toString(16).padStart(2, '0')}`;

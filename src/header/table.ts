@@ -1,27 +1,9 @@
 import { DTYPES, type DtypeInfo } from '../dtypes.ts';
 import { byteCount } from '../layout.ts';
-import { CLOSE_BRACKET } from './json.ts';
+import type { Columns } from './columns.ts';
+import { decodeMetadata, type MetadataRanges } from './metadata.ts';
 import type { NameIndex } from './name-index.ts';
-
-/** What is said of one tensor, by entry number; columns may be longer than the entries there are. */
-export interface Columns {
-  /** Places in {@link DTYPES}. */
-  readonly dtypes: Uint8Array;
-  /** `data_offsets`: bytes from the start of the data. */
-  readonly begins: Float64Array;
-  readonly ends: Float64Array;
-  /** Where names lie in the header, unescaped. */
-  readonly nameStarts: Uint32Array;
-  readonly nameEnds: Uint32Array;
-  /** Where shapes lie in the header: just behind their opening bracket. */
-  readonly shapeStarts: Uint32Array;
-}
-
-/** Keys and values of `__metadata__` as places in the header: four numbers a pair. */
-export interface MetadataRanges {
-  readonly ranges: Uint32Array;
-  readonly count: number;
-}
+import { readShape } from './shape.ts';
 
 const encoder = new TextEncoder();
 let scratch = new Uint8Array(1024);
@@ -32,8 +14,7 @@ let scratch = new Uint8Array(1024);
  * is asked for, so that opening a model of 100,000 tensors makes no 100,000 objects.
  */
 export class HeaderTable {
-  /** Number of tensors. Entries are numbered in the header's order. */
-  readonly count: number;
+  /** Entries are numbered in the header's order. */
   /** Bytes of the data: the end of the last tensor. */
   readonly dataLength: number;
   readonly columns: Columns;
@@ -46,7 +27,6 @@ export class HeaderTable {
 
   constructor(parts: {
     bytes: Buffer;
-    count: number;
     dataLength: number;
     columns: Columns;
     index: NameIndex;
@@ -54,12 +34,16 @@ export class HeaderTable {
     metadata: MetadataRanges;
   }) {
     this.#bytes = parts.bytes;
-    this.count = parts.count;
     this.dataLength = parts.dataLength;
     this.columns = parts.columns;
     this.#index = parts.index;
     this.#offsetOrder = parts.offsetOrder;
     this.#metadataRanges = parts.metadata;
+  }
+
+  /** Number of tensors. */
+  get count(): number {
+    return this.columns.count;
   }
 
   /** The entry of a name, or -1. */
@@ -101,15 +85,7 @@ export class HeaderTable {
 
   /** `__metadata__`, frozen and without a prototype; empty when there is none. */
   get metadata(): Readonly<Record<string, string>> {
-    if (this.#metadata === undefined) {
-      const { ranges, count } = this.#metadataRanges;
-      const metadata: Record<string, string> = Object.create(null);
-      for (let at = 0; at < 4 * count; at += 4) {
-        const key = this.#bytes.toString('utf8', ranges[at], ranges[at + 1]);
-        metadata[key] = this.#bytes.toString('utf8', ranges[at + 2], ranges[at + 3]);
-      }
-      this.#metadata = Object.freeze(metadata);
-    }
+    this.#metadata ??= decodeMetadata(this.#bytes, this.#metadataRanges);
     return this.#metadata;
   }
 
@@ -145,23 +121,3 @@ export class HeaderTable {
 
 /** Less in common than this is no help: most names of a model share their last word. */
 const LEAST_LIKENESS = 0.6;
-
-/**
- * The dimensions from behind an opening bracket to the closing one, which have been checked before;
- * `most` of them.
- */
-export function readShape(bytes: Uint8Array, start: number, most = Infinity): number[] {
-  const shape: number[] = [];
-  let value = -1; // no digit yet
-  for (let pos = start; ; pos++) {
-    const byte = bytes[pos];
-    const digit = byte - 0x30;
-    if (digit >= 0 && digit <= 9) {
-      value = value < 0 ? digit : value * 10 + digit;
-    } else if (value >= 0) {
-      shape.push(value);
-      value = -1;
-    }
-    if (byte === CLOSE_BRACKET || shape.length === most) return shape;
-  }
-}

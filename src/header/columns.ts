@@ -1,0 +1,66 @@
+import { sizeVerdict } from './size.ts';
+
+/** `"":{"dtype":"U8","shape":[],"data_offsets":[0,0]}`: no entry of a tensor is shorter. */
+const SHORTEST_ENTRY_BYTES = 49;
+
+/**
+ * What the header says of its tensors, a column for each property. Entries are numbered in the
+ * order of the header.
+ */
+export class Columns {
+  /** Number of entries; the columns are longer. */
+  count = 0;
+  /** Places in the table of dtypes. */
+  readonly dtypes: Uint8Array;
+  /** `data_offsets`: bytes from the start of the data. */
+  readonly begins: Float64Array;
+  readonly ends: Float64Array;
+  /** Where names lie in the header, unescaped. */
+  readonly nameStarts: Uint32Array;
+  readonly nameEnds: Uint32Array;
+  /** Where shapes lie in the header: just behind their opening bracket. */
+  readonly shapeStarts: Uint32Array;
+  /** Whether shape and dtype agree with the offsets, from {@link sizeVerdict}. */
+  readonly verdicts: Uint8Array;
+
+  constructor(headerBytes: number) {
+    // Room for as many entries as the header could hold. Pages that are never written cost nothing,
+    // and the columns need not grow.
+    const most = Math.ceil(headerBytes / SHORTEST_ENTRY_BYTES);
+    this.dtypes = new Uint8Array(most);
+    this.begins = new Float64Array(most);
+    this.ends = new Float64Array(most);
+    this.nameStarts = new Uint32Array(most);
+    this.nameEnds = new Uint32Array(most);
+    this.shapeStarts = new Uint32Array(most);
+    this.verdicts = new Uint8Array(most);
+  }
+
+  /** Adds an entry; `elements` is undefined when the shape's product overflows. */
+  add(
+    nameStart: number,
+    nameEnd: number,
+    dtype: number,
+    shapeStart: number,
+    elements: number | undefined,
+    begin: number,
+    end: number,
+  ): void {
+    const entry = this.count++;
+    this.nameStarts[entry] = nameStart;
+    this.nameEnds[entry] = nameEnd;
+    this.dtypes[entry] = dtype;
+    this.shapeStarts[entry] = shapeStart;
+    this.begins[entry] = begin;
+    this.ends[entry] = end;
+    this.verdicts[entry] = sizeVerdict(elements, dtype, begin, end);
+  }
+
+  /** Copies entry `from` over entry `to`. */
+  move(from: number, to: number): void {
+    const { dtypes, begins, ends, nameStarts, nameEnds, shapeStarts, verdicts } = this;
+    for (const column of [dtypes, begins, ends, nameStarts, nameEnds, shapeStarts, verdicts]) {
+      column[to] = column[from];
+    }
+  }
+}

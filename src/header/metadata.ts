@@ -1,0 +1,77 @@
+import { quoteName } from '../escape.ts';
+import { CLOSE_BRACE, COLON, HeaderFault, type JsonScanner, OPEN_BRACE } from './json.ts';
+import { NameIndex } from './name-index.ts';
+
+/** Keys and values of `__metadata__` as places in the header, unescaped. */
+export interface MetadataRanges {
+  readonly count: number;
+  /** Start and end of the key, start and end of the value: four numbers a pair. */
+  readonly ranges: Uint32Array;
+}
+
+export const NO_METADATA: MetadataRanges = { count: 0, ranges: new Uint32Array(0) };
+
+const NULL = Buffer.from('null');
+
+/** Reads the value of `__metadata__`: null, or an object whose values are all strings. */
+export function readMetadata(scanner: JsonScanner): MetadataRanges {
+  const { bytes } = scanner;
+  if (scanner.next() !== OPEN_BRACE) {
+    if (!NULL.equals(bytes.subarray(scanner.pos, scanner.pos + NULL.length))) {
+      scanner.fail('null or an object of strings as "__metadata__"');
+    }
+    scanner.pos += NULL.length;
+    return NO_METADATA;
+  }
+  scanner.pos++;
+  if (scanner.next() === CLOSE_BRACE) {
+    scanner.pos++;
+    return NO_METADATA;
+  }
+  let ranges = new Uint32Array(64);
+  let count = 0;
+  do {
+    const at = 4 * count++;
+    if (at === ranges.length) {
+      const grown = new Uint32Array(2 * at);
+      grown.set(ranges);
+      ranges = grown;
+    }
+    scanner.string('a key of "__metadata__"');
+    ranges[at] = scanner.stringStart;
+    ranges[at + 1] = scanner.stringEnd;
+    scanner.expect(COLON, 'after a key');
+    scanner.string('a string as a value of "__metadata__"');
+    ranges[at + 2] = scanner.stringStart;
+    ranges[at + 3] = scanner.stringEnd;
+  } while (scanner.more(CLOSE_BRACE));
+  return { count, ranges };
+}
+
+/** Throws DUPLICATE_KEY for the first key that has been there before. */
+export function checkMetadataKeys(bytes: Buffer, { count, ranges }: MetadataRanges): void {
+  const starts = new Uint32Array(count);
+  const ends = new Uint32Array(count);
+  const index = new NameIndex(bytes, starts, ends, count);
+  for (let pair = 0; pair < count; pair++) {
+    starts[pair] = ranges[4 * pair];
+    ends[pair] = ranges[4 * pair + 1];
+    if (index.insert(pair) < 0) continue;
+    const key = bytes.toString('utf8', starts[pair], ends[pair]);
+    const message = `a second key ${quoteName(key)} in "__metadata__"`;
+    throw new HeaderFault('DUPLICATE_KEY', message, starts[pair]);
+  }
+}
+
+/** A frozen object without a prototype, so that any key is just a key. */
+export function decodeMetadata(
+  bytes: Buffer,
+  { count, ranges }: MetadataRanges,
+): Readonly<Record<string, string>> {
+  const metadata: Record<string, string> = Object.create(null);
+  for (let at = 0; at < 4 * count; at += 4) {
+    const key = bytes.toString('utf8', ranges[at], ranges[at + 1]);
+    metadata[key] = bytes.toString('utf8', ranges[at + 2], ranges[at + 3]);
+  }
+  return Object.freeze(metadata);
+}
