@@ -28,8 +28,12 @@ const NEXT = word(']},"');
 const THREE_BYTES = 0xffffff;
 const TWO_BYTES = 0xffff;
 
-/** Each dtype's name and the quote behind it. */
-const QUOTED_DTYPES = DTYPES.map(({ name }) => Buffer.from(`${name}"`));
+/** Each dtype's name and the quote behind it, as three words, and which of their bits count. */
+const DTYPE_WORDS = Int32Array.from(
+  DTYPES.flatMap(({ name }) => [0, 4, 8].map((at) => word(`${name}"`.slice(at, at + 4)))),
+);
+const DTYPE_MASKS = DTYPE_WORDS.map((word) => (word === 0 ? 0 : -1 >>> (Math.clz32(word) & ~7)));
+const DTYPE_LENGTHS = Int32Array.from(DTYPES, ({ name }) => name.length);
 
 /**
  * Reads the entries that look exactly as the reference writes them: compact JSON, `dtype`, `shape`
@@ -146,21 +150,22 @@ export class CanonicalEntries {
       dtype = this.#otherDtype;
       if (!this.#isDtype(dtype, pos)) {
         dtype = 0;
-        while (!this.#isDtype(dtype, pos)) if (++dtype === QUOTED_DTYPES.length) return ABSENT;
+        while (!this.#isDtype(dtype, pos)) if (++dtype === DTYPES.length) return ABSENT;
       }
       this.#otherDtype = this.#dtype;
       this.#dtype = dtype;
     }
-    return pos + QUOTED_DTYPES[dtype].length - 1;
+    return pos + DTYPE_LENGTHS[dtype];
   }
 
   #isDtype(dtype: number, pos: number): boolean {
-    const bytes = this.#bytes;
-    const quoted = QUOTED_DTYPES[dtype];
-    for (let i = 0; i < quoted.length; i++) {
-      if (bytes[pos + i] !== quoted[i]) return false;
-    }
-    return true;
+    const view = this.#view;
+    const at = 3 * dtype;
+    return (
+      (view.getInt32(pos, true) & DTYPE_MASKS[at]) === DTYPE_WORDS[at] &&
+      (view.getInt32(pos + 4, true) & DTYPE_MASKS[at + 1]) === DTYPE_WORDS[at + 1] &&
+      (view.getInt32(pos + 8, true) & DTYPE_MASKS[at + 2]) === DTYPE_WORDS[at + 2]
+    );
   }
 
   /** Reads an integer into `#integer`; returns the position behind it, or ABSENT. */

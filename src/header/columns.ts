@@ -16,10 +16,10 @@ export class Columns {
   readonly begins: Float64Array;
   readonly ends: Float64Array;
   /** Where names lie in the header, unescaped. */
-  readonly nameStarts: Uint32Array;
-  readonly nameEnds: Uint32Array;
+  readonly nameStarts: Int32Array;
+  readonly nameEnds: Int32Array;
   /** Where shapes lie in the header: just behind their opening bracket. */
-  readonly shapeStarts: Uint32Array;
+  readonly shapeStarts: Int32Array;
   /** Whether shape and dtype agree with the offsets, from {@link sizeVerdict}. */
   readonly verdicts: Uint8Array;
 
@@ -30,9 +30,9 @@ export class Columns {
     this.dtypes = new Uint8Array(most);
     this.begins = new Float64Array(most);
     this.ends = new Float64Array(most);
-    this.nameStarts = new Uint32Array(most);
-    this.nameEnds = new Uint32Array(most);
-    this.shapeStarts = new Uint32Array(most);
+    this.nameStarts = new Int32Array(most);
+    this.nameEnds = new Int32Array(most);
+    this.shapeStarts = new Int32Array(most);
     this.verdicts = new Uint8Array(most);
   }
 

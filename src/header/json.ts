@@ -53,8 +53,8 @@ export class HeaderFault extends Error {
   }
 }
 
-/** NULs behind a header: one that ends every loop, and enough for words that begin at it. */
-export const HEADER_PADDING = 8;
+/** NULs behind a header: one that ends every loop, and room for three words that begin at it. */
+export const HEADER_PADDING = 16;
 
 /** Memory for a header of so many bytes, which are the caller's to fill, with its padding. */
 export function allocateHeader(length: number): Buffer {

@@ -6,10 +6,10 @@ import { NameIndex } from './name-index.ts';
 export interface MetadataRanges {
   readonly count: number;
   /** Start and end of the key, start and end of the value: four numbers a pair. */
-  readonly ranges: Uint32Array;
+  readonly ranges: Int32Array;
 }
 
-export const NO_METADATA: MetadataRanges = { count: 0, ranges: new Uint32Array(0) };
+export const NO_METADATA: MetadataRanges = { count: 0, ranges: new Int32Array(0) };
 
 const NULL = Buffer.from('null');
 
@@ -28,12 +28,12 @@ export function readMetadata(scanner: JsonScanner): MetadataRanges {
     scanner.pos++;
     return NO_METADATA;
   }
-  let ranges = new Uint32Array(64);
+  let ranges = new Int32Array(64);
   let count = 0;
   do {
     const at = 4 * count++;
     if (at === ranges.length) {
-      const grown = new Uint32Array(2 * at);
+      const grown = new Int32Array(2 * at);
       grown.set(ranges);
       ranges = grown;
     }
@@ -50,12 +50,14 @@ export function readMetadata(scanner: JsonScanner): MetadataRanges {
 
 /** Throws DUPLICATE_KEY for the first key that has been there before. */
 export function checkMetadataKeys(bytes: Buffer, { count, ranges }: MetadataRanges): void {
-  const starts = new Uint32Array(count);
-  const ends = new Uint32Array(count);
-  const index = new NameIndex(bytes, starts, ends, count);
+  const starts = new Int32Array(count);
+  const ends = new Int32Array(count);
   for (let pair = 0; pair < count; pair++) {
     starts[pair] = ranges[4 * pair];
     ends[pair] = ranges[4 * pair + 1];
+  }
+  const index = new NameIndex(bytes, starts, ends, count);
+  for (let pair = 0; pair < count; pair++) {
     if (index.insert(pair) < 0) continue;
     const key = bytes.toString('utf8', starts[pair], ends[pair]);
     const message = `a second key ${quoteName(key)} in "__metadata__"`;

@@ -141,7 +141,7 @@ class HeaderParser {
     for (let entry = 0; entry < count; entry++) {
       // Entries move down over those that gave way before them; without duplicates none does.
       if (kept !== entry) columns.move(entry, kept);
-      const earlier = index.insert(kept);
+      const earlier = index.insert(kept, entry);
       if (earlier === ABSENT) {
         kept++;
       } else if (duplicates === 'reject') {
