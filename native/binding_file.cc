@@ -30,7 +30,7 @@ Result<Opened> Open(const std::string& path, std::span<std::byte> prefix) {
   }
   const Result<size_t> read = file.value->Read(0, prefix);
   if (!read.ok()) return read.status;
-  return Opened{{std::move(file.value), std::move(mapping.value)}, read.value};
+  return Opened{{std::move(file.value), std::move(mapping.value), {}}, read.value};
 }
 
 // {handle, prefixBytes, size, device, inode, modifiedNs}
@@ -128,7 +128,8 @@ Napi::Value ReadSync(const Napi::CallbackInfo& info) {
 }
 
 // close(handle): void
-// Gives up this handle's hold on the descriptor and the mapping. Buffers over the mapping keep it.
+// Gives up this handle's hold on the descriptor and the mapping. Buffers that are not detached keep
+// the mapping.
 Napi::Value Close(const Napi::CallbackInfo& info) {
   if (FileHandle* handle = UnwrapOpenFileHandle(info[0])) *handle = FileHandle{};
   return info.Env().Undefined();

@@ -10,7 +10,11 @@ interface PlannedWindow {
   /** In the file. */
   readonly start: number;
   readonly end: number;
-  made: Window | undefined;
+  made: MadeWindow | undefined;
+}
+
+interface MadeWindow extends Window {
+  readonly buffer: ArrayBuffer;
 }
 
 /**
@@ -57,11 +61,11 @@ export class MappedStorage extends Storage {
   protected override release(): void {
     const addon = native();
     for (const { made } of this.#windows ?? []) {
-      if (made) addon.detach(made.buffer as ArrayBuffer);
+      if (made) addon.detach(this.#handle, made.buffer);
     }
     for (const reference of this.#copies) {
       const copy = reference.deref();
-      if (copy) addon.detach(copy);
+      if (copy) addon.detach(this.#handle, copy);
     }
     this.#windows = undefined;
     this.#whole = undefined;
@@ -83,7 +87,7 @@ export class MappedStorage extends Storage {
     return planned.made;
   }
 
-  #make({ start, end }: PlannedWindow): Window {
+  #make({ start, end }: PlannedWindow): MadeWindow {
     const buffer = native().mapBuffer(this.#handle, start, end - start);
     if (buffer === undefined) {
       throw new Error('this runtime allows no external ArrayBuffers: use deserialize() instead');

@@ -40,15 +40,18 @@ export interface NativeAddon {
   /** Reads into `target` from `offset`; returns the bytes read, fewer only at the file's end. */
   read(handle: FileHandle, offset: number, target: Uint8Array): Promise<number>;
   readSync(handle: FileHandle, offset: number, target: Uint8Array): number;
-  /** Closes the descriptor; the mapping stays until the last buffer over it is gone. */
+  /** Closes the descriptor; the mapping stays until the last buffer over it is gone or detached. */
   close(handle: FileHandle): void;
   /**
    * An external ArrayBuffer over a range of the mapping, which it keeps alive; `undefined` where
    * the runtime allows no external buffers.
    */
   mapBuffer(handle: FileHandle, offset: number, byteLength: number): ArrayBuffer | undefined;
-  /** Empties an ArrayBuffer and every view of it. */
-  detach(buffer: ArrayBuffer): void;
+  /**
+   * Empties an ArrayBuffer and every view of it; one over the mapping gives up its hold on it. Does
+   * nothing to a buffer that is detached already.
+   */
+  detach(handle: FileHandle, buffer: ArrayBuffer): void;
 }
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
