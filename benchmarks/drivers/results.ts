@@ -1,0 +1,100 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+
+/** What a driver prints for the task `open`; times in milliseconds. */
+export interface OpenResult {
+  /** The first open of the process. */
+  first: number;
+  further: number[];
+  /** SHA-256 of names, dtypes and shapes. */
+  checksum: string;
+}
+
+/** What a driver prints for the task `cost`. */
+export interface CostResult {
+  /** Milliseconds. */
+  time: number;
+  /** Bytes of memory at the peak of the open, over those before it. */
+  memory: number;
+  /** Whether the file was accepted, and with how many tensors. */
+  checksum: string;
+}
+
+/** What the driver `views` prints for the task `open`; bytes of `process.memoryUsage().external`. */
+export interface ExternalResult {
+  /** By opening. */
+  opened: number;
+  /** By the first view after that. */
+  viewed: number;
+  /** During the opening. */
+  fullCollections: number;
+  checksum: string;
+}
+
+export interface LastResult {
+  /** Milliseconds from the open to the element. */
+  time: number;
+  fullCollections: number;
+  /** The tensor and the element. */
+  checksum: string;
+}
+
+/** Nanoseconds a view. */
+export interface ViewsResult {
+  /** The first pass over all tensors, the making of the windows included. */
+  first: number;
+  further: number[];
+  /** Of each pass. */
+  fullCollections: number[];
+  /** How many views were made. */
+  checksum: string;
+}
+
+/** A file as one of the drivers opened it. */
+export interface Opened {
+  /** `name dtype shape` of each tensor. */
+  lines: () => string[];
+  close: () => void;
+}
+
+export function checksumOf(lines: readonly string[]): string {
+  const hash = createHash('sha256');
+  hash.update(
+    lines
+      .toSorted()
+      .map((line) => `${line}\n`)
+      .join(''),
+  );
+  return hash.digest('hex');
+}
+
+/** Opens a file so many times; only the opening is timed. */
+export async function timeOpens(
+  opens: number,
+  open: () => Opened | Promise<Opened>,
+): Promise<OpenResult> {
+  const times: number[] = [];
+  let checksum = '';
+  for (let i = 0; i < opens; i++) {
+    const start = performance.now();
+    const pending = open();
+    const opened = pending instanceof Promise ? await pending : pending;
+    times.push(performance.now() - start);
+    if (i === opens - 1) checksum = checksumOf(opened.lines());
+    opened.close();
+  }
+  return { first: times[0], further: times.slice(1), checksum };
+}
+
+/**
+ * A field of /proc/self/status in bytes. Peak memory elsewhere: getrusage(2), whose figure starts
+ * with the parent's on Linux, hence not there.
+ */
+export function memoryStatus(field: 'VmRSS' | 'VmHWM'): number {
+  if (process.platform !== 'linux') return 1024 * process.resourceUsage().maxRSS;
+  const match = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(
+    readFileSync('/proc/self/status', 'utf8'),
+  );
+  if (match === null) throw new Error(`/proc/self/status has no ${field}`);
+  return 1024 * Number(match[1]);
+}

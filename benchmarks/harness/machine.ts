@@ -1,0 +1,38 @@
+import { statfsSync } from 'node:fs';
+import { cpus, release, totalmem, type } from 'node:os';
+
+/** Magic numbers of statfs(2), from linux/magic.h and the file systems' own headers. */
+const FILE_SYSTEMS = new Map([
+  [0xef53, 'ext4'],
+  [0x0102_1994, 'tmpfs'],
+  [0x9123_683e, 'btrfs'],
+  [0x5846_5342, 'xfs'],
+  [0x2fc1_2fc1, 'zfs'],
+  [0x794c_7630, 'overlayfs'],
+  [0x6969, 'nfs'],
+]);
+
+export interface Machine {
+  node: string;
+  system: string;
+  cpu: string;
+  cores: number;
+  memoryGb: number;
+  /** Of the folder that the files are in. */
+  fileSystem: string;
+  reference: string;
+}
+
+export function describeMachine(folder: string, reference: string): Machine {
+  const processors = cpus();
+  const magic = statfsSync(folder).type;
+  return {
+    node: process.version,
+    system: `${type()} ${release()} ${process.arch}`,
+    cpu: processors[0]?.model.trim() ?? 'unknown',
+    cores: processors.length,
+    memoryGb: Math.round(totalmem() / 1e9),
+    fileSystem: FILE_SYSTEMS.get(magic) ?? `0x${magic.toString(16)}`,
+    reference,
+  };
+}

@@ -1,0 +1,66 @@
+import Table from 'cli-table3';
+import colours from 'picocolors';
+import type { Comparison, Spread, Unit, Verdict } from './compare.ts';
+import type { Machine } from './machine.ts';
+import type { Trial } from './trial.ts';
+
+export interface TrialResult {
+  trial: string;
+  rows: Comparison[];
+}
+
+const PAINT: Record<Verdict, (text: string) => string> = {
+  met: colours.green,
+  missed: colours.red,
+  'not measured': colours.yellow,
+  'no target': colours.dim,
+};
+
+export function formatMachine(machine: Machine): string {
+  const { node, system, cpu, cores, memoryGb, fileSystem, reference } = machine;
+  return [
+    `Node ${node} · ${system} · ${cpu}, ${cores} cores · ${memoryGb} GB · files on ${fileSystem}`,
+    `Reference: ${reference}`,
+  ].join('\n');
+}
+
+export function formatTrial({ title, explains }: Trial, rows: readonly Comparison[]): string {
+  const table = new Table({
+    head: ['what', 'ours', 'peer', 'ratio (min–max)', 'target', 'verdict'].map(colours.bold),
+    style: { head: [], border: [], compact: true },
+    wordWrap: true,
+    colWidths: [48, 26, 42, 22, 17, 14],
+  });
+  for (const row of rows) {
+    const { what, unit, ours, peer, ratio, target, verdict, note } = row;
+    const label = note === undefined ? what : `${what} (${note})`;
+    table.push([
+      label,
+      ours === undefined ? '' : withSpread(ours, unit),
+      peer === undefined ? '' : `${withSpread(peer, unit)}: ${peer.name}`,
+      ratio === undefined ? '' : withSpread(ratio, '×'),
+      target ?? '',
+      PAINT[verdict](verdict === 'no target' ? '–' : verdict),
+    ]);
+  }
+  return [colours.bold(title), ...explains.map(colours.dim), table.toString()].join('\n');
+}
+
+/** How many targets were met, missed and not measured. */
+export function formatSummary(results: readonly TrialResult[]): string {
+  const verdicts = results.flatMap(({ rows }) => rows.map(({ verdict }) => verdict));
+  return (['met', 'missed', 'not measured'] as const)
+    .map((verdict) => PAINT[verdict](`${verdicts.filter((v) => v === verdict).length} ${verdict}`))
+    .join(' · ');
+}
+
+function withSpread({ median, min, max }: Spread, unit: Unit | '×'): string {
+  const value = `${number(median)}${unit === '×' ? '' : ' '}${unit}`;
+  return min === max ? value : `${value} (${number(min)}–${number(max)})`;
+}
+
+function number(value: number): string {
+  if (!Number.isFinite(value)) return '–';
+  if (Number.isInteger(value) || Math.abs(value) >= 100) return Math.round(value).toString();
+  return value.toPrecision(3);
+}

@@ -1,0 +1,31 @@
+import type { Child } from './child.ts';
+import type { Comparison } from './compare.ts';
+
+/** Something that this machine cannot measure: reported as such, never as a target met. */
+export class NotMeasured extends Error {
+  override readonly name = 'NotMeasured';
+}
+
+export interface Setting {
+  /** Folder for the files of a trial; removed at the end. */
+  folder: string;
+  /** Repetitions, unless a trial says that it takes fewer. */
+  rounds: number;
+  quick: boolean;
+  /** This Node and those of `--node`. */
+  nodes: readonly Child[];
+  ours: Child;
+  jsonParse: Child;
+  /** The Python reference, or why it is not to be had. */
+  reference: Child | NotMeasured;
+  /** Tells who waits what is being measured. */
+  progress: (text: string) => void;
+}
+
+export interface Trial {
+  name: string;
+  title: string;
+  /** What the rows mean, line by line. */
+  explains: readonly string[];
+  run: (setting: Setting) => Promise<Comparison[]>;
+}

@@ -1,0 +1,7 @@
+import type { Trial } from '../harness/trial.ts';
+import { header } from './header.ts';
+import { hostile } from './hostile.ts';
+import { sparse } from './sparse.ts';
+import { views } from './views.ts';
+
+export const TRIALS: readonly Trial[] = [header, hostile, views, sparse];
