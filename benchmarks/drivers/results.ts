@@ -34,8 +34,8 @@ export interface ExternalResult {
 export interface LastResult {
   /** Milliseconds from the open to the element. */
   time: number;
-  fullCollections: number;
-  /** The tensor and the element. */
+  fullCollections: { opening: number; reading: number };
+  /** The element. */
   checksum: string;
 }
 

@@ -2,7 +2,7 @@
  * Makes views of a file's tensors and prints what that cost, as JSON.
  *
  *   open FILE                  opening alone: external memory and full GCs
- *   last FILE                  opening, and reading the last element of the last tensor
+ *   last FILE NAME             opening, and reading the last element of a tensor
  *   data FILE PASSES           `data` of tensors that were got before
  *   get-tensor FILE PASSES     `getTensor(name)`
  *   both FILE PASSES           `getTensor(name).data`
@@ -58,16 +58,19 @@ async function openAlone(path: string): Promise<ExternalResult> {
   };
 }
 
-async function last(path: string): Promise<LastResult> {
+async function last(path: string, name: string): Promise<LastResult> {
   const start = performance.now();
   const file = safeOpenSync(path);
-  const name = file.offsetKeys().at(-1) ?? '';
+  const opened = performance.now();
   const value = file.getTensor(name).data.at(-1);
   const end = performance.now();
   return {
     time: end - start,
-    fullCollections: await collections.between(start, end),
-    checksum: `${name} ${value}`,
+    fullCollections: {
+      opening: await collections.between(start, opened),
+      reading: await collections.between(opened, end),
+    },
+    checksum: `${value}`,
   };
 }
 
@@ -129,13 +132,13 @@ class Named {
   }
 }
 
-const [task, path, passes] = process.argv.slice(2);
+const [task, path, argument] = process.argv.slice(2);
 const tasks: Record<string, () => Promise<object>> = {
   open: () => openAlone(path),
-  last: () => last(path),
-  data: () => views(path, Number(passes), prepareData),
-  'get-tensor': () => getTensors(path, Number(passes)),
-  both: () => views(path, Number(passes), prepareBoth),
-  array: () => views(path, Number(passes), prepareArrays),
+  last: () => last(path, argument),
+  data: () => views(path, Number(argument), prepareData),
+  'get-tensor': () => getTensors(path, Number(argument)),
+  both: () => views(path, Number(argument), prepareBoth),
+  array: () => views(path, Number(argument), prepareArrays),
 };
 console.log(JSON.stringify(await tasks[task]()));
