@@ -8,6 +8,7 @@
         "native/binding_file.cc",
         "native/core/file_posix.cc",
         "native/core/mapping_posix.cc",
+        "native/older_glibc.cc",
       ],
       "include_dirs": ["native"],
       "defines": [
@@ -24,6 +25,7 @@
         "-O2",
         "-fvisibility=hidden",
         "-ffunction-sections",
+        "-fdata-sections",
         # -isystem: warnings are for our code. native/gyp.cjs makes them errors in a checkout only,
         # so that a newer compiler does not break somebody's install.
         "-isystem<!(node native/gyp.cjs include)",
@@ -34,8 +36,10 @@
         [
           "OS=='linux'",
           {
-            # The C++ runtime goes inside, so that the prebuilt binary loads where it is older.
-            "ldflags": ["-static-libstdc++", "-static-libgcc", "-Wl,--gc-sections"],
+            # The C++ runtime goes inside, so that the prebuilt binary loads where it is older; its
+            # symbols are hidden, so that what is not used goes, and with it needs for a newer glibc.
+            # libgcc stays outside: inside it needs glibc 2.35, and Node itself loads it anyway.
+            "ldflags": ["-static-libstdc++", "-Wl,--exclude-libs,ALL", "-Wl,--gc-sections"],
           },
         ],
         [

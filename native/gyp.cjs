@@ -5,11 +5,16 @@
 const { existsSync } = require('node:fs');
 const { dirname, join } = require('node:path');
 
+const isCheckout = existsSync(join(__dirname, '..', '.git'));
 const vendored = join(__dirname, 'third_party', 'node-addon-api');
 const answers = {
+  // Not the vendored copy in a checkout, where a pack that was cut short may have left an old one;
+  // not what resolves outside one, which may be anybody's version.
   include: () =>
-    existsSync(vendored) ? vendored : dirname(require.resolve('node-addon-api/package.json')),
-  warnings: () => `-Wall -Wextra${existsSync(join(__dirname, '..', '.git')) ? ' -Werror' : ''}`,
+    !isCheckout && existsSync(vendored)
+      ? vendored
+      : dirname(require.resolve('node-addon-api/package.json')),
+  warnings: () => `-Wall -Wextra${isCheckout ? ' -Werror' : ''}`,
 };
 
 console.log(answers[process.argv[2]]());
