@@ -1,0 +1,192 @@
+import { truncateSync, writeFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { type Container, deserialize, safeOpen, safeOpenSync } from '../src/index.ts';
+import type { Holdings } from './children/support/process.ts';
+import { buildFile, patternBytes } from './support/build.ts';
+import { childReport, runChild } from './support/child.ts';
+import { thrownBy } from './support/errors.ts';
+import { fileMaker } from './support/temporary.ts';
+
+const makeFile = fileMaker();
+
+const MEGABYTE = 2 ** 20;
+
+/** `a` is aligned, `b` is not. */
+const bytes = buildFile([
+  { name: 'a', dtype: 'F32', shape: [2], data: new Uint8Array(new Float32Array([1, 2]).buffer) },
+  { name: 'pad', dtype: 'U8', shape: [1], data: patternBytes(1) },
+  { name: 'b', dtype: 'F32', shape: [2], data: new Uint8Array(new Float32Array([3, 4]).buffer) },
+  { name: 'none', dtype: 'F32', shape: [0], data: new Uint8Array(0) },
+]);
+
+describe('close()', () => {
+  it('empties every view of a file: aligned ones, copies and bytes', async () => {
+    const file = await safeOpen(makeFile(bytes));
+    const [a, b] = [file.getTensor('a'), file.getTensor('b')];
+    const views = [a.data, a.bytes, b.data, b.bytes, file.getTensor('b').data];
+    expect(views.map(({ byteLength }) => byteLength)).toEqual([8, 8, 8, 8, 8]);
+    const { buffer } = a.data;
+    file.close();
+    expect(views.map(({ byteLength }) => byteLength)).toEqual([0, 0, 0, 0, 0]);
+    expect(buffer.byteLength).toBe(0);
+  });
+
+  it('leaves the views of bytes in memory alone', () => {
+    const memory = deserialize(bytes);
+    const { data } = memory.getTensor('a');
+    memory.close();
+    expect(Array.from(data)).toEqual([1, 2]);
+  });
+
+  it('can be called again, and is what `using` calls', () => {
+    let outlived: Container | undefined;
+    {
+      using file = safeOpenSync(makeFile(bytes));
+      outlived = file;
+      expect(file.closed).toBe(false);
+    }
+    expect(outlived.closed).toBe(true);
+    outlived.close();
+    outlived[Symbol.dispose]();
+    expect(outlived.closed).toBe(true);
+  });
+
+  it.each(['file', 'memory'])('makes everything else throw CLOSED: %s', async (kind) => {
+    const container = kind === 'file' ? safeOpenSync(makeFile(bytes)) : deserialize(bytes);
+    const tensors = ['a', 'b', 'none'].map((name) => container.getTensor(name));
+    const seen = container.getTensor('a');
+    expect(seen.data.length).toBe(2);
+    const iterator = container[Symbol.iterator]();
+    iterator.next();
+    container.close();
+    const uses: (() => unknown)[] = [
+      () => container.keys(),
+      () => container.offsetKeys(),
+      () => container.has('a'),
+      () => container.info('a'),
+      () => container.getTensor('a'),
+      () => container.check(),
+      () => [...container],
+      () => iterator.next(),
+      () => seen.data,
+      ...tensors.flatMap((tensor) => [() => tensor.data, () => tensor.bytes]),
+    ];
+    for (const use of uses) {
+      expect((await thrownBy(use)).code, String(use)).toBe('ERR_SAFETENSORS_CLOSED');
+    }
+  });
+
+  it('leaves what is known without the data readable', () => {
+    const path = makeFile(bytes);
+    const file = safeOpenSync(path);
+    const tensor = file.getTensor('b');
+    file.close();
+    const { name, dtype, shape, size, byteLength, zeroCopy } = tensor;
+    expect({ name, dtype, shape, size, byteLength, zeroCopy }).toEqual({
+      name: 'b',
+      dtype: 'F32',
+      shape: [2],
+      size: 2,
+      byteLength: 8,
+      zeroCopy: false,
+    });
+    expect([file.path, file.size, file.byteLength, file.metadata]).toEqual([
+      path,
+      4,
+      bytes.length,
+      {},
+    ]);
+  });
+
+  it('keeps memory that was transferred to another buffer', () => {
+    const file = safeOpenSync(makeFile(bytes));
+    const { data } = file.getTensor('a');
+    const buffer = data.buffer as ArrayBuffer & { transfer?: () => ArrayBuffer };
+    if (buffer.transfer === undefined) {
+      console.log(`left out: Node ${process.version} has no ArrayBuffer.prototype.transfer`);
+      return;
+    }
+    const moved = buffer.transfer();
+    file.close();
+    expect(data.length).toBe(0);
+    expect(new Uint8Array(moved).at(-1)).toBe(bytes.at(-1));
+  });
+});
+
+describe('check()', () => {
+  const changes: [string, (path: string) => void][] = [
+    ['cut short', (path) => truncateSync(path, bytes.length - 1)],
+    ['made longer', (path) => truncateSync(path, bytes.length + 1)],
+    ['rewritten in place', (path) => writeFileSync(path, bytes)],
+  ];
+  it.each(changes)('throws FILE_CHANGED for a file that was %s', async (_, change) => {
+    const path = makeFile(bytes);
+    using file = safeOpenSync(path);
+    file.check();
+    change(path);
+    expect(await thrownBy(() => file.check())).toMatchObject({
+      code: 'ERR_SAFETENSORS_FILE_CHANGED',
+      path,
+    });
+  });
+});
+
+/** Child processes, because a mistake here is a crash, a leak or a hang. */
+describe('memory', () => {
+  const expectNoLeak = ({ before, after }: { before: Holdings; after: Holdings }) => {
+    expect(after.descriptors).toBe(before.descriptors);
+    if (process.platform === 'linux') expect(after.mappings).toBe(0);
+    expect(after.rssBytes - before.rssBytes).toBeLessThan(24 * MEGABYTE);
+  };
+
+  it.each(['at-once', 'sync', 'async'])(
+    '100,000 rounds of opening, reading and closing leak nothing: %s',
+    async (mode) => {
+      const report = await childReport<{ sum: number; before: Holdings; after: Holdings }>(
+        'open-close-rounds',
+        [makeFile(bytes), 'a', '100000', mode],
+        { nodeFlags: ['--expose-gc'], timeoutMs: 120_000 },
+      );
+      expect(report.sum).toBe(100_000);
+      expectNoLeak(report);
+    },
+    120_000,
+  );
+
+  it.each(['safeOpenSync', 'loadFile'])(
+    'a view alone keeps the mapping alive, and takes it with it: %s',
+    async (way) => {
+      const report = await childReport<{ values: number[]; held: Holdings; dropped: Holdings }>(
+        'view-alone',
+        [makeFile(bytes), 'a', way],
+        { nodeFlags: ['--expose-gc'] },
+      );
+      expect(report.values).toEqual([1, 2]);
+      if (process.platform === 'linux') {
+        expect([report.held.mappings, report.dropped.mappings]).toEqual([1, 0]);
+        expect(Number(report.held.descriptors)).toBe(Number(report.dropped.descriptors));
+      }
+    },
+  );
+
+  it.each(['normal', 'exit', 'exit-from-promise', 'uncaught', 'worker-exits'])(
+    'a process ends well with files open: %s',
+    async (way) => {
+      const { code, signal, stderr } = await runChild('exit-with-open-files', [
+        makeFile(bytes),
+        'a',
+        way,
+      ]);
+      expect({ code, signal, stderr }).toEqual({ code: 0, signal: null, stderr: '' });
+    },
+  );
+
+  it('workers may be terminated at any moment', async () => {
+    const report = await childReport<{ before: Holdings; after: Holdings }>(
+      'terminated-workers',
+      [makeFile(bytes), 'a', '200'],
+      { nodeFlags: ['--expose-gc'], timeoutMs: 120_000 },
+    );
+    expectNoLeak(report);
+  }, 120_000);
+});
