@@ -1,3 +1,10 @@
+import { endianness } from 'node:os';
+
+if (endianness() !== 'LE') {
+  // Views show memory as it is, and the format is little-endian.
+  throw new Error('safetensors-mmap works on little-endian machines only');
+}
+
 /**
  * The one table of dtypes: name, bits of an element, and the typed array that holds it.
  *
