@@ -90,16 +90,16 @@ function showComparison(comparison: Comparison): void {
   console.log(heading('This package, and fs.readFile with typed arrays over its buffer'));
   console.log(comparisonTable(comparison));
   const notes = `
-  Times run from the start of opening. Medians of ${rounds} rounds, each in a process
-  of its own; all read the same bytes (checksum ${checksum}).
-  The file is in the page cache here; \`npm run bench\` has cold numbers.
+  Times run from the start of opening, which loads the native addon too. Medians
+  of ${rounds} rounds, each in its own process; all read the same bytes (checksum
+  ${checksum}). The file is in the page cache here: \`npm run bench\` is for cold reads.
 
-  RSS and PSS of one process count the pages of the file that it has mapped. The
-  kernel keeps those once for all processes, and drops them when memory is short;
-  what a process has read into its own memory, each has again. Hence the last row:
-  the sum over ${processesTogether} processes that hold the whole model at the same time.
+  RSS and PSS of one process count the pages of the file that it has mapped.
+  The kernel keeps those once for all processes, and drops them when memory is
+  short; what a process has read into memory of its own, each has again. Hence
+  the last row: the sum over ${processesTogether} processes that hold the whole model at once.
 
-  ${describeMachine(thisMachine()).replace(', ', ',\n  ')}
+  ${describeMachine(thisMachine()).join('\n  ')}
 `;
   console.log(colors.dim(notes));
 }

@@ -9,12 +9,17 @@ type Alignment = 'left' | 'right';
 
 /** Of twelve layers with the same tensors, one is printed. */
 const NAMES_SHOWN = /^(?!h\.)|^h\.0\./;
-const VALUES_SHOWN = 6;
+const VALUES_SHOWN = 5;
 /** All parts of a table's frame, to have none. */
-const FRAME = ['top', 'mid', 'bottom', 'left', 'right'].flatMap((side) => [
-  side,
-  ...['left', 'mid', 'right'].map((join) => `${side}-${join}`),
-]);
+const FRAME = ['middle', 'left', 'right'].concat(
+  ['top', 'mid', 'bottom'].flatMap((side) => [
+    side,
+    `${side}-left`,
+    `${side}-mid`,
+    `${side}-right`,
+  ]),
+  ['left-mid', 'right-mid'],
+);
 /** Up to this factor, a difference is noise. */
 const ABOUT_EQUAL = 1.1;
 
@@ -24,37 +29,22 @@ export function heading(text: string): string {
 
 /** The tensors in the order of their data, with those of one layer. */
 export function tensorTable(file: SafetensorsFile): string {
-  const head = ['tensor', 'dtype', 'shape', 'elements', 'MB', 'first values'];
   const rows: string[][] = [];
-  const hidden = new Set<string>();
-  for (const name of file.offsetKeys()) {
-    if (!NAMES_SHOWN.test(name)) {
-      if (hidden.size === 0) rows.push([]);
-      hidden.add(name);
-      continue;
+  const names = file.offsetKeys();
+  const others = names.filter((name) => !NAMES_SHOWN.test(name));
+  const layers = new Set(others.map((name) => name.split('.')[1])).size;
+  for (const name of names) {
+    if (name === others[0]) {
+      const summary = [`h.1 … h.${layers}`, '', `${others.length} more, alike`, '', ''];
+      rows.push(summary.map(colors.dim));
     }
+    if (!NAMES_SHOWN.test(name)) continue;
     const { dtype, shape, size, byteLength } = file.getTensor(name);
-    const values = firstValues(file, name, 0, 2).map((value) => value.toFixed(4));
-    rows.push([
-      name,
-      dtype,
-      shape.join('×'),
-      size.toLocaleString('en'),
-      (byteLength / 1e6).toFixed(byteLength < 1e6 ? 3 : 1),
-      values.join('  '),
-    ]);
+    const megabytes = (byteLength / 1e6).toFixed(byteLength < 1e6 ? 3 : 1);
+    rows.push([name, dtype, shape.join('×'), size.toLocaleString('en'), megabytes]);
   }
-  const layers = new Set([...hidden].map((name) => name.split('.')[1])).size;
-  const ellipsis = [
-    'h.1 … h.11',
-    '',
-    '',
-    '',
-    '',
-    `${hidden.size} more, ${hidden.size / layers} each`,
-  ];
-  const filled = rows.map((row) => (row.length === 0 ? ellipsis.map(colors.dim) : row));
-  return table(head, filled, ['left', 'left', 'right', 'right', 'right', 'right']);
+  const head = ['tensor', 'dtype', 'shape', 'elements', 'MB'];
+  return table(head, rows, ['left', 'left', 'right', 'right', 'right']);
 }
 
 /** A few values, read in place. */
@@ -99,12 +89,14 @@ export function comparisonMarkdown(comparison: Comparison, machine: Machine): st
     '',
     `Medians of ${comparison.rounds} rounds, each in its own process, on a file of ` +
       `${comparison.tensors} tensors and ${megabytes(comparison.bytes)} that is in the page cache. ` +
-      `${describeMachine(machine)}.`,
+      `${describeMachine(machine).join(', ')}.`,
   ].join('\n');
 }
 
-export function describeMachine({ node, system, cpu, cores, memory }: Machine): string {
-  return `Node ${node}, ${system}, ${cpu} (${cores} cores, ${Math.round(memory / 2 ** 30)} GiB)`;
+/** The software and the hardware, a line each. */
+export function describeMachine({ node, system, cpu, cores, memory }: Machine): string[] {
+  const gibibytes = Math.round(memory / 2 ** 30);
+  return [`Node ${node}, ${system}`, `${cpu}, ${cores} cores, ${gibibytes} GiB of memory`];
 }
 
 interface Row {
