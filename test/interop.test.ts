@@ -1,0 +1,270 @@
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import fc from 'fast-check';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import {
+  type Container,
+  deserialize,
+  type SafetensorsError,
+  safeOpen,
+  safeOpenSync,
+} from '../src/index.ts';
+import { anyModel, anyMutations, fileOf, looseHeader, mutated } from './support/arbitraries.ts';
+import { ALL_DTYPES } from './support/build.ts';
+import { temporaryFolder } from './support/temporary.ts';
+
+interface ManifestTensor {
+  name: string;
+  dtype: string;
+  shape: number[];
+  sha256: string;
+  /** The first elements as Python prints them, where they are numbers. */
+  numbers?: string[];
+}
+
+/** What Python says of the files that it wrote: see interop/write_all.py. */
+interface Manifest {
+  safetensors: string;
+  seed: number;
+  files: { file: string; metadata: Record<string, string>; tensors: ManifestTensor[] }[];
+}
+
+const ways: Record<string, (path: string) => Promise<Container>> = {
+  safeOpen: (path) => safeOpen(path),
+  safeOpenSync: async (path) => safeOpenSync(path),
+  deserialize: async (path) => deserialize(readFileSync(path)),
+};
+
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** The value of a number that Python printed. */
+function number(text: string, like: number | bigint): number | bigint {
+  if (typeof like === 'bigint') return BigInt(text);
+  const special: Record<string, number> = { nan: NaN, inf: Infinity, '-inf': -Infinity };
+  return special[text] ?? Number(text);
+}
+
+function expectAsPythonSays(container: Container, { metadata, tensors }: Manifest['files'][0]) {
+  expect({ ...container.metadata }).toEqual(metadata);
+  expect(container.keys().sort()).toEqual(tensors.map(({ name }) => name).sort());
+  const filled = container.offsetKeys().filter((name) => container.getTensor(name).byteLength > 0);
+  expect(filled).toEqual(tensors.map(({ name }) => name).filter((name) => filled.includes(name)));
+  for (const { name, dtype, shape, sha256: hash, numbers } of tensors) {
+    const tensor = container.getTensor(name);
+    expect({ dtype: tensor.dtype, shape: tensor.shape }, name).toEqual({ dtype, shape });
+    expect(sha256(tensor.bytes), name).toBe(hash);
+    const { data } = tensor;
+    expect(sha256(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)), name).toBe(hash);
+    const shown = [...data.slice(0, numbers?.length)];
+    if (numbers) expect(shown, name).toEqual(numbers.map((text, i) => number(text, shown[i])));
+  }
+}
+
+function readManifest(folder: string): Manifest {
+  const manifest: Manifest = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'));
+  expect(manifest.safetensors).toBe('0.8.0');
+  return manifest;
+}
+
+/** Checks every file of a folder that write_all.py wrote. */
+async function expectFolder(folder: string): Promise<void> {
+  const { files } = readManifest(folder);
+  expect(files.length).toBeGreaterThanOrEqual(6);
+  for (const file of files) {
+    for (const open of Object.values(ways)) {
+      using container = await open(join(folder, file.file));
+      expectAsPythonSays(container, file);
+    }
+  }
+  const tensors = files.flatMap((file) => file.tensors);
+  expect(new Set(tensors.map(({ dtype }) => dtype))).toEqual(new Set(ALL_DTYPES));
+  expect(tensors.some(({ shape }) => shape.length === 0)).toBe(true);
+  expect(tensors.some(({ shape }) => shape.includes(0))).toBe(true);
+}
+
+const fixtures = fileURLToPath(new URL('./fixtures/interop/', import.meta.url));
+
+describe('files that the reference wrote, from the repository', () => {
+  describe.each(readManifest(fixtures).files)('$file', (file) => {
+    it.each(Object.entries(ways))('%s', async (_, open) => {
+      using container = await open(join(fixtures, file.file));
+      expectAsPythonSays(container, file);
+    });
+  });
+
+  it('have every dtype, scalars and dimensions of 0', () => expectFolder(fixtures));
+
+  it('have tensors at odd places, which are copied', () => {
+    using file = safeOpenSync(join(fixtures, 'misaligned.safetensors'));
+    const copied = [...file].filter(([, { zeroCopy }]) => !zeroCopy).map(([name]) => name);
+    expect(copied.length).toBeGreaterThan(5);
+  });
+
+  it('have names whose order in UTF-8 is not that of UTF-16', () => {
+    using file = safeOpenSync(join(fixtures, 'names.safetensors'));
+    expect(file.keys().sort()).not.toEqual(
+      file.keys().sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))),
+    );
+  });
+});
+
+const REQUIREMENTS = ['safetensors==0.8.0', 'numpy', 'ml_dtypes'];
+const HOW_TO_GET_IT =
+  `python3 -m venv .venv && .venv/bin/pip install ${REQUIREMENTS.join(' ')}` +
+  ' (or name another Python in SAFETENSORS_MMAP_PYTHON)';
+
+const PROBE = `
+import safetensors, numpy, ml_dtypes
+assert safetensors.__version__ == "0.8.0", "safetensors is " + safetensors.__version__`;
+
+interface Python {
+  path: string;
+  /** Why it cannot be used; `undefined` when it can. */
+  problem?: string;
+}
+
+function findPython(): Python {
+  const inRepository = fileURLToPath(new URL('../.venv/bin/python', import.meta.url));
+  const path = process.env.SAFETENSORS_MMAP_PYTHON || inRepository;
+  if (!existsSync(path)) return { path, problem: `there is no ${path}` };
+  try {
+    execFileSync(path, ['-c', PROBE], { stdio: 'pipe' });
+    return { path };
+  } catch (error) {
+    const { stderr, message } = error as { stderr?: Buffer; message: string };
+    const lines = (stderr?.toString().trim() || message).split('\n');
+    return { path, problem: `${path}: ${lines.at(-1)}` };
+  }
+}
+
+const python = findPython();
+
+function runPython(script: string, ...args: string[]): string {
+  const path = fileURLToPath(new URL(`./interop/${script}`, import.meta.url));
+  return execFileSync(python.path, [path, ...args], { encoding: 'utf8', maxBuffer: 2 ** 28 });
+}
+
+/** What read_all.py says of a file. */
+type Verdict =
+  | { file: string; ok: true; metadata: Record<string, string>; tensors: ManifestTensor[] }
+  | { file: string; ok: false; message: string };
+
+/** Our verdict in the same words, or the error. */
+function verdictOf(bytes: Uint8Array): Omit<Verdict & { ok: true }, 'file'> | SafetensorsError {
+  try {
+    const container = deserialize(bytes);
+    const tensors = [...container].map(([name, tensor]) => ({
+      name,
+      dtype: tensor.dtype,
+      shape: [...tensor.shape],
+      sha256: sha256(tensor.bytes),
+    }));
+    return { ok: true, metadata: { ...container.metadata }, tensors: byName(tensors) };
+  } catch (error) {
+    return error as SafetensorsError;
+  }
+}
+
+function byName<T extends { name: string }>(tensors: readonly T[]): T[] {
+  return tensors.toSorted((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
+}
+
+/** Where this package is stricter than the reference, by choice: see FORMAT.md. */
+function isStricterByChoice({ code, message }: SafetensorsError): boolean {
+  if (code === 'ERR_SAFETENSORS_DUPLICATE_KEY' || code === 'ERR_SAFETENSORS_OVERFLOW') return true;
+  // An entry written as an array, a dtype written as an object.
+  return (
+    code === 'ERR_SAFETENSORS_HEADER_JSON' &&
+    /expected ("\{" that opens an entry, found "\["|a dtype, a string, found "\{")/.test(message)
+  );
+}
+
+/** A seed of this run's own; printed when the test fails, and taken from the environment again. */
+function runSeed(): number {
+  const seed = Number(process.env.SAFETENSORS_MMAP_INTEROP_SEED ?? Date.now() % 2 ** 31);
+  onTestFinished(({ task }) => {
+    if (task.result?.state === 'fail') console.error(`SAFETENSORS_MMAP_INTEROP_SEED=${seed}`);
+  });
+  return seed;
+}
+
+describe('a live Python', () => {
+  it('is there', ({ skip }) => {
+    if (python.problem === undefined) return;
+    const message = `no Python with ${REQUIREMENTS.join(', ')}: ${python.problem}`;
+    if (process.env.CI) throw new Error(`${message}. CI needs it: ${HOW_TO_GET_IT}`);
+    console.warn(`LEFT OUT: the live part of test/interop.test.ts. ${message}. ${HOW_TO_GET_IT}`);
+    skip(message);
+  });
+
+  describe.skipIf(python.problem !== undefined)('with the reference', () => {
+    const folder = temporaryFolder();
+
+    it('writes the fixtures byte for byte', () => {
+      const again = join(folder, 'fixtures');
+      runPython('write_all.py', again);
+      for (const { file } of readManifest(fixtures).files) {
+        const [then, now] = [fixtures, again].map((place) =>
+          sha256(readFileSync(join(place, file))),
+        );
+        expect(now, file).toBe(then);
+      }
+    });
+
+    it('writes files of every dtype that are read here byte for byte', async () => {
+      const seed = runSeed();
+      const written = join(folder, 'written');
+      runPython('write_all.py', written, '--full', '--seed', String(seed));
+      expect(readManifest(written).seed).toBe(seed);
+      await expectFolder(written);
+    });
+
+    it('agrees on every file that is made here', () => {
+      const seed = runSeed();
+      const made = join(folder, 'made');
+      mkdirSync(made);
+      const bytes = new Map<string, Buffer>();
+      const models = fc.sample(fc.tuple(anyModel, fc.integer(), anyMutations), {
+        seed,
+        numRuns: 500,
+      });
+      for (const [i, [model, choices, mutations]] of models.entries()) {
+        const header = Buffer.from(looseHeader(model, choices));
+        bytes.set(`${i}-valid`, fileOf(model, header));
+        bytes.set(`${i}-changed-header`, fileOf(model, mutated(header, mutations)));
+        bytes.set(`${i}-changed-file`, mutated(fileOf(model, header), mutations));
+      }
+      for (const [name, file] of bytes) writeFileSync(join(made, name), file);
+
+      const counts = { valid: 0, 'both read': 0, 'both refuse': 0, stricter: 0 };
+      for (const line of runPython('read_all.py', made).trim().split('\n')) {
+        const { file, ...theirs }: Verdict = JSON.parse(line);
+        const ours = verdictOf(bytes.get(file) as Buffer);
+        if (file.endsWith('-valid')) {
+          counts.valid++;
+          expect(theirs.ok, file).toBe(true);
+          expect(ours, file).not.toBeInstanceOf(Error);
+        }
+        if (theirs.ok && !(ours instanceof Error)) {
+          counts['both read']++;
+          expect(ours, file).toEqual({ ...theirs, tensors: byName(theirs.tensors) });
+        } else if (theirs.ok) {
+          counts.stricter++;
+          expect(isStricterByChoice(ours as SafetensorsError), `${file}: ${ours}`).toBe(true);
+        } else {
+          counts['both refuse']++;
+          expect(ours, `${file}: ${theirs.message}`).toBeInstanceOf(Error);
+          expect((ours as SafetensorsError).code, file).toMatch(/^ERR_SAFETENSORS_/);
+        }
+      }
+      expect(counts.valid).toBe(500);
+      expect(counts['both read']).toBeGreaterThan(counts.valid);
+      expect(counts['both refuse']).toBeGreaterThan(0);
+    });
+  });
+});
