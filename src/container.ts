@@ -5,7 +5,7 @@ import type { DuplicatePolicy } from './header/parse.ts';
 import { DEFAULT_MAX_HEADER_BYTES } from './header/preamble.ts';
 import type { HeaderTable } from './header/table.ts';
 import type { Storage } from './storage.ts';
-import { Tensor } from './tensor.ts';
+import { type AnyTensor, Tensor } from './tensor.ts';
 
 export interface OpenOptions {
   /**
@@ -61,7 +61,7 @@ const SUGGESTED_NAMES = 3;
  * After {@link close}, `path`, `byteLength`, `size`, `metadata` and `closed` can still be read;
  * everything else throws CLOSED.
  */
-export abstract class Container implements Iterable<[name: string, tensor: Tensor]> {
+export abstract class Container implements Iterable<[name: string, tensor: AnyTensor]> {
   /** The file, as the caller named it; `undefined` for bytes in memory. */
   readonly path: string | undefined;
   /** Bytes in all, header included. */
@@ -124,16 +124,16 @@ export abstract class Container implements Iterable<[name: string, tensor: Tenso
    * A tensor by its name; a new object each time, over the same memory.
    * @throws {SafetensorsError} TENSOR_NOT_FOUND, CLOSED
    */
-  getTensor(name: string): Tensor {
+  getTensor(name: string): AnyTensor {
     const entry = this.#find(this.#openTable(), name);
-    return new Tensor(this.#storage, entry, name);
+    return new Tensor(this.#storage, entry, name) as AnyTensor;
   }
 
   /** Every name with its tensor, in the header's order. */
-  *[Symbol.iterator](): Generator<[name: string, tensor: Tensor], void, undefined> {
+  *[Symbol.iterator](): Generator<[name: string, tensor: AnyTensor], void, undefined> {
     for (let entry = 0; entry < this.#openTable().count; entry++) {
       const name = this.#storage.table.name(entry);
-      yield [name, new Tensor(this.#storage, entry, name)];
+      yield [name, new Tensor(this.#storage, entry, name) as AnyTensor];
     }
   }
 

@@ -43,8 +43,10 @@ const TABLE = [
 /** A dtype, spelled as in the file. */
 export type Dtype = (typeof TABLE)[number][0];
 
-/** Any of the typed arrays that {@link Tensor.data} may be. */
-export type TensorData = InstanceType<(typeof TABLE)[number][2]>;
+type DataByDtype = { [Row in (typeof TABLE)[number] as Row[0]]: InstanceType<Row[2]> };
+
+/** The typed array that {@link Tensor.data} is, by dtype; for all dtypes, any of them. */
+export type TensorData<D extends Dtype = Dtype> = DataByDtype[D];
 
 interface TensorDataConstructor {
   readonly BYTES_PER_ELEMENT: number;
@@ -57,6 +59,8 @@ export interface DtypeInfo {
   readonly code: number;
   readonly bits: number;
   readonly array: TensorDataConstructor;
+  /** Bytes of an element of that array: what it must be aligned to. */
+  readonly elementBytes: number;
 }
 
 export const DTYPES: readonly DtypeInfo[] = TABLE.map(([name, bits, array], code) => ({
@@ -64,4 +68,5 @@ export const DTYPES: readonly DtypeInfo[] = TABLE.map(([name, bits, array], code
   code,
   bits,
   array,
+  elementBytes: array.BYTES_PER_ELEMENT,
 }));

@@ -8,7 +8,7 @@ import { LENGTH_BYTES, parseHeader } from './header/parse.ts';
 import { headerLength, PREAMBLE_BYTES } from './header/preamble.ts';
 import { MappedStorage } from './mapped-storage.ts';
 import { type NativeFailure, native, type OpenedFile } from './native.ts';
-import type { Tensor } from './tensor.ts';
+import type { AnyTensor } from './tensor.ts';
 
 /**
  * Bytes read at once when a file is opened: the whole header of most shards (73 KB for one of
@@ -122,7 +122,7 @@ let syncPrefix: Buffer | undefined;
 export async function loadFile(
   path: string | URL,
   options?: OpenOptions,
-): Promise<Map<string, Tensor>> {
+): Promise<Map<string, AnyTensor>> {
   return new Map(await safeOpen(path, options));
 }
 

@@ -3,4 +3,4 @@ export type { Dtype, TensorData } from './dtypes.ts';
 export { SafetensorsError, type SafetensorsErrorCode } from './errors.ts';
 export { loadFile, SafetensorsFile, safeOpen, safeOpenSync } from './file.ts';
 export { deserialize, SafetensorsMemory } from './memory.ts';
-export { Tensor } from './tensor.ts';
+export { type AnyTensor, Tensor } from './tensor.ts';

@@ -1,0 +1,28 @@
+// All but the space that a terminal would act on or hide; see escape.ts.
+const UNPRINTABLE = /(?! )[\p{C}\p{Z}]/gu;
+
+/**
+ * A value as JSON on one line. JSON lets a bidirectional override, or a control character from
+ * U+007F on, stand for itself; here it is `\u202e`, which is the same JSON and moves no terminal.
+ */
+export function toJson(value: unknown): string {
+  return JSON.stringify(value).replace(UNPRINTABLE, escapeUnits);
+}
+
+function escapeUnits(character: string): string {
+  let escaped = '';
+  for (let unit = 0; unit < character.length; unit++) {
+    escaped += `\\u${character.charCodeAt(unit).toString(16).padStart(4, '0')}`;
+  }
+  return escaped;
+}
+
+/** Lines of a JSON array: one for each item, however long that is. */
+export function* jsonItems(items: Iterable<unknown>, indent: string): Generator<string> {
+  let previous: string | undefined;
+  for (const item of items) {
+    if (previous !== undefined) yield `${indent}${previous},`;
+    previous = toJson(item);
+  }
+  if (previous !== undefined) yield `${indent}${previous}`;
+}
