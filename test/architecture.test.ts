@@ -1,0 +1,199 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import { dirname, join, posix, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+interface Layer {
+  name: string;
+  files: RegExp;
+  /** The layers that it may import from; its own files too. */
+  imports: readonly string[];
+}
+
+const BASE = ['escape', 'errors', 'dtypes', 'layout'];
+
+/** Imports of src/ run one way: down this table. Only what a line lists may be imported. */
+const LAYERS: readonly Layer[] = [
+  { name: 'cli', files: /^cli\//, imports: ['index', 'escape'] },
+  {
+    name: 'index',
+    files: /^index\.ts$/,
+    imports: ['file', 'memory', 'container', 'tensor', 'dtypes', 'errors'],
+  },
+  {
+    name: 'file',
+    files: /^file\.ts$/,
+    imports: ['mapped-storage', 'native', 'container', 'tensor', 'storage', 'header', ...BASE],
+  },
+  {
+    name: 'mapped-storage',
+    files: /^mapped-storage\.ts$/,
+    imports: ['native', 'storage', 'header', ...BASE],
+  },
+  { name: 'native', files: /^native\.ts$/, imports: [] },
+  {
+    name: 'memory',
+    files: /^memory\.ts$/,
+    imports: ['container', 'tensor', 'storage', 'header', ...BASE],
+  },
+  {
+    name: 'container',
+    files: /^container\.ts$/,
+    imports: ['tensor', 'storage', 'header', ...BASE],
+  },
+  { name: 'tensor', files: /^tensor\.ts$/, imports: ['storage', 'header', ...BASE] },
+  { name: 'storage', files: /^storage\.ts$/, imports: ['header', ...BASE] },
+  { name: 'header', files: /^header\//, imports: BASE },
+  { name: 'layout', files: /^layout\.ts$/, imports: [] },
+  { name: 'dtypes', files: /^dtypes\.ts$/, imports: [] },
+  { name: 'errors', files: /^errors\.ts$/, imports: ['escape'] },
+  { name: 'escape', files: /^escape\.ts$/, imports: [] },
+];
+
+/** Modules of Node that the library's own files may use, by layer; the command line may use any. */
+const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
+  file: ['node:fs', 'node:path', 'node:url'],
+  'mapped-storage': ['node:buffer'],
+  native: ['node:module', 'node:path', 'node:url'],
+  header: ['node:buffer'],
+  dtypes: ['node:os'],
+  errors: ['node:util'],
+};
+
+/** Files beside src/ that may look behind the public API, and at what. */
+const INSIDERS: Readonly<Record<string, readonly string[]>> = {
+  'test/errors.test.ts': ['src/errors.ts'],
+};
+
+/** A file is about one thing. */
+const MOST_LINES = { 'src/': 300, 'native/': 250 };
+
+function filesOf(folder: string, ending: RegExp): string[] {
+  return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && ending.test(entry.name))
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)).replaceAll('\\', '/'))
+    .filter((path) => !path.startsWith('native/third_party/'));
+}
+
+/** What a TypeScript file imports: packages as they are written, files from the repository's root. */
+function importsOf(file: string): string[] {
+  const text = readFileSync(join(root, file), 'utf8');
+  const statements = text.matchAll(
+    /(?:\b(?:from|import)\s+|\b(?:import|require|resolve)\s*\(\s*)'([^'\n]+)'/g,
+  );
+  return Array.from(statements, ([, target]) =>
+    target.startsWith('.') ? posix.join(dirname(file), target) : target,
+  );
+}
+
+/** What a C++ file includes, quoted or not. */
+function includesOf(file: string): { target: string; quoted: boolean }[] {
+  const text = readFileSync(join(root, file), 'utf8');
+  return Array.from(
+    text.matchAll(/^[ \t]*#[ \t]*include[ \t]*([<"])([^>"\n]+)[>"]/gm),
+    (match) => ({
+      target: match[2],
+      quoted: match[1] === '"',
+    }),
+  );
+}
+
+const sources = filesOf('src', /\.[cm]?[jt]sx?$/);
+const natives = filesOf('native', /\.(cc|h|cpp|hpp|c)$/);
+
+function layerOf(file: string): Layer {
+  const inSrc = file.replace(/^src\//, '');
+  const matching = LAYERS.filter(({ files }) => files.test(inSrc));
+  expect(matching.length, `${file} is in one layer of the table`).toBe(1);
+  return matching[0];
+}
+
+describe('imports of TypeScript', () => {
+  it('are found', () => {
+    expect(sources).toContain('src/index.ts');
+    expect(sources.flatMap(importsOf).length).toBeGreaterThan(50);
+    expect(importsOf('src/native.ts')).toContain('node-gyp-build');
+    expect(importsOf('src/index.ts')).toContain('src/container.ts');
+  });
+
+  it('have no layer of the table without a file', () => {
+    const used = new Set(sources.map((file) => layerOf(file).name));
+    expect([...used].sort()).toEqual(LAYERS.map(({ name }) => name).sort());
+  });
+
+  it('run down the table: no layer imports one above it', () => {
+    for (const [place, { imports }] of LAYERS.entries()) {
+      const below = LAYERS.slice(place + 1).map(({ name }) => name);
+      expect(below).toEqual(expect.arrayContaining([...imports]));
+    }
+  });
+
+  it.each(sources)('%s', (file) => {
+    const layer = layerOf(file);
+    for (const target of importsOf(file)) {
+      if (target.startsWith('src/')) {
+        expect(sources, `${file} imports a file that is there`).toContain(target);
+        expect([layer.name, ...layer.imports], `${file} imports ${target}`).toContain(
+          layerOf(target).name,
+        );
+      } else if (target.startsWith('node:')) {
+        expect(builtinModules).toContain(target.replace('node:', ''));
+        if (layer.name !== 'cli') expect(NODE_MODULES[layer.name] ?? [], file).toContain(target);
+      } else {
+        expect(['cli', 'native'], `${file} imports the package ${target}`).toContain(layer.name);
+      }
+    }
+  });
+
+  it('from beside src/ are of its index only', () => {
+    const outside = ['test', 'benchmarks', 'examples'].flatMap((folder) =>
+      filesOf(folder, /\.[cm]?[jt]sx?$/),
+    );
+    let seen = 0;
+    for (const file of outside) {
+      for (const target of importsOf(file)) {
+        if (!/^(src|lib)\//.test(target)) continue;
+        seen++;
+        expect(['src/index.ts', ...(INSIDERS[file] ?? [])], `${file} imports`).toContain(target);
+      }
+    }
+    expect(seen).toBeGreaterThan(5);
+  });
+});
+
+describe('includes of C++', () => {
+  it('are found', () => {
+    expect(natives.filter((file) => file.startsWith('native/core/')).length).toBeGreaterThan(3);
+    expect(natives.flatMap(includesOf).length).toBeGreaterThan(20);
+  });
+
+  it.each(natives)('%s', (file) => {
+    for (const { target, quoted } of includesOf(file)) {
+      if (/napi|node_api|node\.h|v8|uv\.h/.test(target) && target !== 'napi_setup.h') {
+        expect(file, `${file} includes ${target}`).toBe('native/napi_setup.h');
+      }
+      if (!quoted) continue;
+      expect(natives, `${file} includes a file that is there`).toContain(`native/${target}`);
+      if (file.startsWith('native/core/')) expect(target, file).toMatch(/^core\//);
+    }
+  });
+
+  it('of napi.h are one', () => {
+    const including = natives.filter((file) =>
+      includesOf(file).some(({ target }) => target === 'napi.h'),
+    );
+    expect(including).toEqual(['native/napi_setup.h']);
+  });
+});
+
+it.each(Object.entries(MOST_LINES))('no file of %s is over %i lines', (folder, most) => {
+  const files = [...sources, ...natives].filter((file) => file.startsWith(folder));
+  expect(files.length).toBeGreaterThan(5);
+  const long = files
+    .map((file) => ({ file, lines: readFileSync(join(root, file), 'utf8').split('\n').length - 1 }))
+    .filter(({ lines }) => lines > most);
+  expect(long).toEqual([]);
+});
