@@ -20,7 +20,7 @@ const { version }: { version: string } = JSON.parse(
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   // Whoever read has read enough: `safetensors inspect … | head -1`.
   if (error.code === 'EPIPE') process.exit(EXIT_SIGPIPE);
-  printError(`${error.code} ${error.message}`);
+  printError(`standard output: ${error.message}`);
   process.exit(EXIT_FAILURE);
 });
 process.stderr.on('error', () => {});

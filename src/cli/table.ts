@@ -17,8 +17,8 @@ export interface Column {
 const GAP = '  ';
 
 /**
- * Widest cell that the others of its column are padded to. Wider ones stick out: one name of a
- * megabyte must not make a megabyte of every line.
+ * Without a terminal, the widest cell that the others of its column are padded to. Wider ones stick
+ * out: one name of a megabyte must not make a megabyte of every line.
  */
 const MAX_PADDED = 160;
 
@@ -38,9 +38,10 @@ export function* tableLines(
   { width, colors }: Terminal,
 ): Generator<string> {
   const natural = columns.map(({ title }) => widthOf(title));
+  const maxPadded = Number.isFinite(width) ? width : MAX_PADDED;
   for (const row of rows) {
     for (let index = 0; index < row.length; index++) {
-      natural[index] = Math.max(natural[index], Math.min(widthOf(row[index]), MAX_PADDED));
+      natural[index] = Math.max(natural[index], Math.min(widthOf(row[index]), maxPadded));
     }
   }
   const shown = shownColumns(columns, natural, width);
