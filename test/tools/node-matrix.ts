@@ -1,0 +1,104 @@
+// Runs the whole test suite with each major version of Node that the package supports, against the
+// one binary in build/Release: `npm run test:matrix`.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** `engines` of package.json, and every even version since. */
+const NODE_MAJORS = [20, 22, 24, 26];
+
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+const addon = join(root, 'build', 'Release', 'safetensors_mmap.node');
+const cache = join(root, 'node_modules', '.cache', 'safetensors-mmap', 'node-matrix');
+const reports = mkdtempSync(join(tmpdir(), 'safetensors-mmap-matrix-'));
+
+interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+/**
+ * Installs the newest binary of each major version from the registry. The package `node` fetches
+ * the same ones in an install script, which npm may block.
+ */
+function installNodes(): Map<number, string> {
+  mkdirSync(cache, { recursive: true });
+  writeFileSync(join(cache, 'package.json'), '{ "private": true }\n');
+  const specs = NODE_MAJORS.map(
+    (major) => `node${major}@npm:node-${process.platform}-${process.arch}@${major}`,
+  );
+  const { status } = spawnSync('npm', ['install', '--ignore-scripts', '--no-save', ...specs], {
+    cwd: cache,
+    stdio: 'inherit',
+  });
+  if (status !== 0) throw new Error(`npm install ${specs.join(' ')} failed`);
+  return new Map(
+    NODE_MAJORS.map((major) => [major, join(cache, 'node_modules', `node${major}`, 'bin', 'node')]),
+  );
+}
+
+/** The version that a binary says it is. */
+function versionOf(node: string, major: number): string {
+  const { stdout, error } = spawnSync(node, ['--version'], { encoding: 'utf8' });
+  if (error) throw error;
+  const version = stdout.trim();
+  if (!version.startsWith(`v${major}.`)) throw new Error(`${node} is ${version}, not ${major}`);
+  return version;
+}
+
+function sha256(path: string): string {
+  return createHash('sha256').update(readFileSync(path)).digest('hex');
+}
+
+function runSuite(node: string, version: string): Counts {
+  const report = join(reports, `${version}.json`);
+  const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
+  const args = ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  const { status } = spawnSync(node, [vitest, ...args], {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH}` },
+  });
+  const { numPassedTests, numFailedTests, numPendingTests } = JSON.parse(
+    readFileSync(report, 'utf8'),
+  );
+  // A test file that does not load, or an error outside any test, fails the run without a test.
+  const failed = numFailedTests === 0 && status !== 0 ? 1 : numFailedTests;
+  return {
+    passed: numPassedTests,
+    failed: numPassedTests + failed === 0 ? 1 : failed,
+    skipped: numPendingTests,
+  };
+}
+
+const total: Counts = { passed: 0, failed: 0, skipped: 0 };
+const lines: string[] = [];
+const binary = sha256(addon);
+for (const [major, node] of installNodes()) {
+  let version = `v${major}`;
+  let counts: Counts;
+  try {
+    version = versionOf(node, major);
+    console.log(`\n== Node ${version}`);
+    counts = runSuite(node, version);
+  } catch (error) {
+    console.error(error);
+    counts = { passed: 0, failed: 1, skipped: 0 };
+  }
+  if (sha256(addon) !== binary) throw new Error(`${addon} changed while Node ${version} ran`);
+  total.passed += counts.passed;
+  total.failed += counts.failed;
+  lines.push(
+    `Node ${version.padEnd(9)} ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`,
+  );
+}
+rmSync(reports, { recursive: true });
+
+console.log(`\nOne binary for all: SHA-256 ${binary}`);
+for (const line of lines) console.log(line);
+console.log(`matrix: ${total.passed} passed, ${total.failed} failed`);
+process.exitCode = total.failed > 0 ? 1 : 0;
