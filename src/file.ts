@@ -3,11 +3,17 @@ import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Container, type OpenOptions, openOptions } from './container.ts';
 import { SafetensorsError, systemError } from './errors.ts';
-import { allocateHeader, HEADER_PADDING } from './header/json.ts';
+import {
+  allocateHeader,
+  BLANK_PIECE_BYTES,
+  HEADER_PADDING,
+  isBlank,
+  LONG_HEADER_BYTES,
+} from './header/bytes.ts';
 import { LENGTH_BYTES, parseHeader } from './header/parse.ts';
 import { headerLength, PREAMBLE_BYTES } from './header/preamble.ts';
 import { MappedStorage } from './mapped-storage.ts';
-import { type NativeFailure, native, type OpenedFile } from './native.ts';
+import { type FileHandle, type NativeFailure, native, type OpenedFile } from './native.ts';
 import type { AnyTensor } from './tensor.ts';
 
 /**
@@ -88,9 +94,9 @@ export async function safeOpen(
   const prefix = Buffer.allocUnsafeSlow(PREFIX_BYTES);
   try {
     opening.begin(await native().open(opening.path, prefix), prefix);
-    const rest = opening.missingHeader();
-    if (rest)
-      opening.received(await native().read(opening.handle, rest.position, rest.target), rest);
+    for (let read = opening.nextRead(); read; read = opening.nextRead()) {
+      opening.received(native().readSync(opening.handle, read.position, read.target), read);
+    }
     return opening.finish();
   } catch (error) {
     throw opening.fail(error);
@@ -103,8 +109,9 @@ export function safeOpenSync(path: string | URL, options?: OpenOptions): Safeten
   syncPrefix ??= Buffer.allocUnsafeSlow(PREFIX_BYTES);
   try {
     opening.begin(native().openSync(opening.path, syncPrefix), syncPrefix);
-    const rest = opening.missingHeader();
-    if (rest) opening.received(native().readSync(opening.handle, rest.position, rest.target), rest);
+    for (let read = opening.nextRead(); read; read = opening.nextRead()) {
+      opening.received(native().readSync(opening.handle, read.position, read.target), read);
+    }
     return opening.finish();
   } catch (error) {
     throw opening.fail(error);
@@ -126,7 +133,7 @@ export async function loadFile(
   return new Map(await safeOpen(path, options));
 }
 
-interface MissingHeader {
+interface HeaderRead {
   /** In the file. */
   position: number;
   target: Buffer;
@@ -137,49 +144,65 @@ class Opening {
   readonly path: string;
   readonly #options: Required<OpenOptions>;
   #opened: OpenedFile | undefined;
+  /** The beginning of the file; only until the header is whole. */
+  #prefix: Buffer = Buffer.alloc(0);
+  /** Where the header ends in the file, and where what is needed of it does. */
+  #dataStart = 0;
+  #headerEnd = 0;
+  #seeksBlanks = false;
   /** With its padding. */
-  #header = allocateHeader(0);
-  #headerFromPrefix = 0;
+  #header: Buffer | undefined;
 
   constructor(path: string | URL, options?: OpenOptions) {
     this.path = checkedPath(path);
     this.#options = openOptions(options);
   }
 
-  get handle() {
+  get handle(): FileHandle {
     return this.#known().handle;
   }
 
   begin(opened: OpenedFile, prefix: Buffer): void {
     this.#opened = opened;
-    const known = prefix.subarray(0, opened.prefixBytes);
-    if (known.length < Math.min(PREAMBLE_BYTES, opened.size)) throw this.#shrunk();
+    this.#prefix = prefix.subarray(0, opened.prefixBytes);
+    if (this.#prefix.length < Math.min(PREAMBLE_BYTES, opened.size)) throw this.#shrunk();
     const { maxHeaderBytes } = this.#options;
-    const length = headerLength(known, opened.size, { maxHeaderBytes, path: this.path });
-    this.#header = allocateHeader(length);
-    this.#headerFromPrefix = known.copy(this.#header, 0, LENGTH_BYTES, LENGTH_BYTES + length);
+    const length = headerLength(this.#prefix, opened.size, { maxHeaderBytes, path: this.path });
+    this.#dataStart = LENGTH_BYTES + length;
+    this.#headerEnd = this.#dataStart;
+    this.#seeksBlanks = length > LONG_HEADER_BYTES;
   }
 
-  /** What of the header lies behind the prefix. */
-  missingHeader(): MissingHeader | undefined {
-    const target = this.#header.subarray(this.#headerFromPrefix, -HEADER_PADDING);
-    if (target.length === 0) return undefined;
-    return { position: LENGTH_BYTES + this.#headerFromPrefix, target };
+  /** What must be read next; undefined when the header is whole. */
+  nextRead(): HeaderRead | undefined {
+    if (this.#seeksBlanks) {
+      const target = Buffer.allocUnsafeSlow(BLANK_PIECE_BYTES);
+      return { position: this.#headerEnd - BLANK_PIECE_BYTES, target };
+    }
+    if (this.#header !== undefined) return undefined;
+    this.#header = allocateHeader(this.#headerEnd - LENGTH_BYTES);
+    const copied = this.#prefix.copy(this.#header, 0, LENGTH_BYTES, this.#headerEnd);
+    const target = this.#header.subarray(copied, -HEADER_PADDING);
+    return target.length > 0 ? { position: LENGTH_BYTES + copied, target } : undefined;
   }
 
-  received(bytes: number, { target }: MissingHeader): void {
+  received(bytes: number, { target }: HeaderRead): void {
     if (bytes < target.length) throw this.#shrunk();
+    if (!this.#seeksBlanks) return;
+    this.#seeksBlanks = isBlank(target);
+    if (!this.#seeksBlanks) return;
+    this.#headerEnd -= BLANK_PIECE_BYTES;
+    this.#seeksBlanks = this.#headerEnd - LENGTH_BYTES > BLANK_PIECE_BYTES;
   }
 
   finish(): SafetensorsFile {
     const opened = this.#known();
-    const dataStart = LENGTH_BYTES + this.#header.length - HEADER_PADDING;
-    const table = parseHeader(this.#header, {
-      dataLength: opened.size - dataStart,
+    const table = parseHeader(this.#header ?? allocateHeader(0), {
+      dataLength: opened.size - this.#dataStart,
       duplicates: this.#options.duplicates,
       path: this.path,
     });
-    const place = { byteLength: opened.size, dataStart, path: this.path };
+    const place = { byteLength: opened.size, dataStart: this.#dataStart, path: this.path };
     return new SafetensorsFile(this.path, opened, new MappedStorage(opened.handle, table, place));
   }
 

@@ -1,5 +1,5 @@
 import { Container, type OpenOptions, openOptions } from './container.ts';
-import { allocateHeader } from './header/json.ts';
+import { allocateHeader, BLANK_PIECE_BYTES, isBlank, LONG_HEADER_BYTES } from './header/bytes.ts';
 import { LENGTH_BYTES, parseHeader } from './header/parse.ts';
 import { headerLength, PREAMBLE_BYTES } from './header/preamble.ts';
 import type { HeaderTable } from './header/table.ts';
@@ -39,14 +39,26 @@ export function deserialize(bytes: Uint8Array, options?: OpenOptions): Safetenso
   const { byteLength } = bytes;
   const preamble = Buffer.from(bytes.subarray(0, PREAMBLE_BYTES));
   const length = headerLength(preamble, byteLength, { maxHeaderBytes });
+  let headerEnd = LENGTH_BYTES + length;
+  if (length > LONG_HEADER_BYTES) headerEnd = withoutBlanks(bytes, headerEnd);
   // A copy of our own: what was checked cannot change afterwards, not even in shared memory.
-  const header = allocateHeader(length);
-  header.set(bytes.subarray(LENGTH_BYTES, LENGTH_BYTES + length));
+  const header = allocateHeader(headerEnd - LENGTH_BYTES);
+  header.set(bytes.subarray(LENGTH_BYTES, headerEnd));
   const table = parseHeader(header, {
     dataLength: byteLength - LENGTH_BYTES - length,
     duplicates,
   });
   return new SafetensorsMemory(byteLength, new MemoryStorage(table, bytes, LENGTH_BYTES + length));
+}
+
+/** Where a long header ends, blanks left out in whole pieces. */
+function withoutBlanks(bytes: Uint8Array, headerEnd: number): number {
+  let end = headerEnd;
+  while (end - LENGTH_BYTES > BLANK_PIECE_BYTES) {
+    if (!isBlank(bytes.subarray(end - BLANK_PIECE_BYTES, end))) break;
+    end -= BLANK_PIECE_BYTES;
+  }
+  return end;
 }
 
 class MemoryStorage extends Storage {

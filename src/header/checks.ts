@@ -1,23 +1,14 @@
 import { DTYPES } from '../dtypes.ts';
 import type { ErrorName } from '../errors.ts';
 import { byteCount, elementCount } from '../layout.ts';
+import { HEADER_PADDING } from './bytes.ts';
 import type { Columns } from './columns.ts';
-import { HEADER_PADDING, HeaderFault } from './json.ts';
+import { EntryFault, HeaderFault } from './fault.ts';
 import { readShape } from './shape.ts';
 import { FITS, OVERFLOW, SUBBYTE_SIZE } from './size.ts';
 
 /** Dimensions that a message shows of a shape. */
 const SHOWN_DIMENSIONS = 16;
-
-/** A fault of one entry, found when the scanning was done. */
-export class EntryFault extends HeaderFault {
-  readonly entry: number;
-
-  constructor(code: ErrorName, message: string, at: number, entry: number) {
-    super(code, message, at);
-    this.entry = entry;
-  }
-}
 
 /**
  * Checks that the tensors tile the data: the first begins at 0, each begins where the last one
@@ -30,18 +21,9 @@ export function checkLayout(
   columns: Columns,
   dataLength: number,
 ): Uint32Array | undefined {
-  const { count, begins, ends, verdicts } = columns;
-  const order = isInOrder(columns) ? undefined : offsetOrder(columns);
-  let expected = 0;
-  for (let rank = 0; rank < count; rank++) {
-    const entry = order === undefined ? rank : order[rank];
-    if (begins[entry] !== expected || ends[entry] < begins[entry]) {
-      const problem = `the data before it ends at ${expected}`;
-      throw entryError(bytes, columns, entry, 'INVALID_OFFSET', problem);
-    }
-    if (verdicts[entry] !== FITS) throw sizeError(bytes, columns, entry);
-    expected = ends[entry];
-  }
+  const order = columns.tiles ? undefined : checkedOrder(bytes, columns);
+  const { count, ends } = columns;
+  const expected = count === 0 ? 0 : ends[order === undefined ? count - 1 : order[count - 1]];
   if (expected === dataLength) return order;
   const [code, comparison] =
     expected > dataLength ? (['TRUNCATED', 'only'] as const) : (['TRAILING_BYTES', 'but'] as const);
@@ -52,11 +34,21 @@ export function checkLayout(
   );
 }
 
-function isInOrder({ count, begins, ends }: Columns): boolean {
-  for (let entry = 1; entry < count; entry++) {
-    if (begins[entry] !== ends[entry - 1]) return false;
+/** The order of the data, with every entry checked; only reached when the columns do not tile. */
+function checkedOrder(bytes: Buffer, columns: Columns): Uint32Array {
+  const { count, begins, ends, verdicts } = columns;
+  const order = offsetOrder(columns);
+  let expected = 0;
+  for (let rank = 0; rank < count; rank++) {
+    const entry = order[rank];
+    if (begins[entry] !== expected || ends[entry] < begins[entry]) {
+      const problem = `the data before it ends at ${expected}`;
+      throw entryError(bytes, columns, entry, 'INVALID_OFFSET', problem);
+    }
+    if (verdicts[entry] !== FITS) throw sizeError(bytes, columns, entry);
+    expected = ends[entry];
   }
-  return true;
+  return order;
 }
 
 /** Entries by begin, then by end, so that an empty tensor stands before the one that follows it. */

@@ -1,4 +1,4 @@
-import { sizeVerdict } from './size.ts';
+import { FITS, sizeVerdict } from './size.ts';
 
 /** `"":{"dtype":"U8","shape":[],"data_offsets":[0,0]}`: no entry of a tensor is shorter. */
 const SHORTEST_ENTRY_BYTES = 49;
@@ -10,6 +10,12 @@ const SHORTEST_ENTRY_BYTES = 49;
 export class Columns {
   /** Number of entries; the columns are longer. */
   count = 0;
+  /**
+   * Whether every entry fits its bytes and begins where the one before it ended: then the order of
+   * the header is that of the data, and there is nothing more to check of it.
+   */
+  tiles = true;
+  #end = 0;
   /** Places in the table of dtypes. */
   readonly dtypes: Uint8Array;
   /** `data_offsets`: bytes from the start of the data. */
@@ -53,11 +59,15 @@ export class Columns {
     this.shapeStarts[entry] = shapeStart;
     this.begins[entry] = begin;
     this.ends[entry] = end;
-    this.verdicts[entry] = sizeVerdict(elements, dtype, begin, end);
+    const verdict = sizeVerdict(elements, dtype, begin, end);
+    this.verdicts[entry] = verdict;
+    if (begin !== this.#end || verdict !== FITS) this.tiles = false;
+    this.#end = end;
   }
 
   /** Copies entry `from` over entry `to`. */
   move(from: number, to: number): void {
+    this.tiles = false;
     const { dtypes, begins, ends, nameStarts, nameEnds, shapeStarts, verdicts } = this;
     for (const column of [dtypes, begins, ends, nameStarts, nameEnds, shapeStarts, verdicts]) {
       column[to] = column[from];

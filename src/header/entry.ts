@@ -2,12 +2,12 @@ import { DTYPES } from '../dtypes.ts';
 import { quoteName } from '../escape.ts';
 import { elementCount, MAX_SIZE } from '../layout.ts';
 import type { Columns } from './columns.ts';
+import { HeaderFault } from './fault.ts';
 import {
   CLOSE_BRACE,
   CLOSE_BRACKET,
   COLON,
   COMMA,
-  HeaderFault,
   type JsonScanner,
   OPEN_BRACE,
   OPEN_BRACKET,

@@ -1,5 +1,6 @@
 import { quoteName } from '../escape.ts';
-import { CLOSE_BRACE, COLON, HeaderFault, type JsonScanner, OPEN_BRACE } from './json.ts';
+import { HeaderFault } from './fault.ts';
+import { CLOSE_BRACE, COLON, type JsonScanner, OPEN_BRACE } from './json.ts';
 import { NameIndex } from './name-index.ts';
 
 /** Keys and values of `__metadata__` as places in the header, unescaped. */

@@ -1,0 +1,24 @@
+/** NULs behind a header: one that ends every loop, and room for three words that begin at it. */
+export const HEADER_PADDING = 16;
+
+/** Memory for a header of so many bytes, which are the caller's to fill, with its padding. */
+export function allocateHeader(length: number): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(length + HEADER_PADDING);
+  bytes.fill(0, length);
+  return bytes;
+}
+
+/**
+ * Blanks behind a header are looked for in pieces of this many bytes, and only in headers that are
+ * longer than any published one: their memory is then not needed.
+ */
+export const BLANK_PIECE_BYTES = 2 ** 20;
+export const LONG_HEADER_BYTES = 32 * BLANK_PIECE_BYTES;
+
+let blanks: Buffer | undefined;
+
+/** Whether a piece of a header is nothing but the spaces that writers pad with. */
+export function isBlank(piece: Uint8Array): boolean {
+  blanks ??= Buffer.alloc(BLANK_PIECE_BYTES, ' ');
+  return piece.length === BLANK_PIECE_BYTES && blanks.equals(piece);
+}
