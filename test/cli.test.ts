@@ -160,19 +160,19 @@ describe('inspect', () => {
   });
 
   it('lets a star match slashes, dots at the start and line feeds, and a name itself', async () => {
-    const names = ['a/b/.c', '.hidden', 'line\nfeed', 'w[0]', ''];
+    const names = ['a/b/.c', '.hidden', 'line\nfeed', 'w?{0,1}', ''];
     const path = makeFile(fileBytes(names.map((name) => bytesOf(name))));
     expect(await shownNames(path, '-f', '*')).toEqual([
       'a/b/.c',
       '.hidden',
       'line\\u000afeed',
-      'w[0]',
+      'w?{0,1}',
       '""',
     ]);
     expect(await shownNames(path, '-f', 'a*c')).toEqual(['a/b/.c']);
     expect(await shownNames(path, '-f', '*den')).toEqual(['.hidden']);
     expect(await shownNames(path, '-f', 'line*feed')).toEqual(['line\\u000afeed']);
-    expect(await shownNames(path, '-f', 'w[0]')).toEqual(['w[0]']);
+    expect(await shownNames(path, '-f', 'w?{0,1}')).toEqual(['w?{0,1}']);
     expect(await shownNames(path, '-f', '')).toEqual(['""']);
   });
 
