@@ -1,10 +1,12 @@
 /** Longest name shown whole, in UTF-16 units: names may be as long as a header. */
 const SHOWN_NAME_UNITS = 120;
 
-// What a terminal may act on, or a reader may not see: control, format (bidirectional overrides,
-// zero-width), private-use, unassigned and lone surrogate code points, and every separator but the
-// plain space.
-const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu;
+/**
+ * What a terminal may act on, or a reader may not see: control, format (bidirectional overrides,
+ * zero-width), private-use, unassigned and lone surrogate code points, and every separator but the
+ * plain space.
+ */
+export const UNPRINTABLE = /(?! )[\p{C}\p{Z}]/gu;
 
 function escapeCodePoint(char: string): string {
   const code = char.codePointAt(0) ?? 0;

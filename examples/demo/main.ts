@@ -92,7 +92,7 @@ function showComparison(comparison: Comparison): void {
   const notes = `
   Times run from the start of opening, which loads the native addon too. Medians
   of ${rounds} rounds, each in its own process; all read the same bytes (checksum
-  ${checksum}). The file is in the page cache here: \`npm run bench\` is for cold reads.
+  ${checksum}). The file is in the page cache; a cold one adds the disk's time.
 
   RSS and PSS of one process count the pages of the file that it has mapped.
   The kernel keeps those once for all processes, and drops them when memory is

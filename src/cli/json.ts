@@ -1,5 +1,4 @@
-// All but the space that a terminal would act on or hide; see escape.ts.
-const UNPRINTABLE = /(?! )[\p{C}\p{Z}]/gu;
+import { UNPRINTABLE } from '../escape.ts';
 
 /**
  * A value as JSON on one line. JSON lets a bidirectional override, or a control character from

@@ -73,7 +73,7 @@ export function headerLength(
   );
   if (length > maxHeaderBytes || !beginsLikeJson) refuseOtherFiles(start, path);
   if (length > maxHeaderBytes) {
-    const message = `the header length, at byte 0, is ${length}; at most ${maxHeaderBytes} is allowed`;
+    const message = `the header length, at byte 0, is ${length}; at most ${maxHeaderBytes} is allowed. Perhaps this is another kind of file`;
     throw new SafetensorsError('HEADER_TOO_LARGE', message, { path });
   }
   if (Number(length) > byteLength - LENGTH_BYTES) {
