@@ -1,4 +1,5 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcessByStdio, type SpawnOptions, spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
 export interface ChildResult {
@@ -8,20 +9,17 @@ export interface ChildResult {
   stderr: string;
 }
 
-/**
- * Runs `test/children/<name>.ts` in a process of its own, with the Node that runs the tests: for
- * whatever could crash or hang a process.
- */
-export function runChild(
-  name: string,
+type RunOptions = Pick<SpawnOptions, 'env'> & { timeoutMs?: number };
+
+/** Runs a command without standard input, and keeps what it prints. */
+export function runCommand(
+  command: string,
   args: readonly string[],
-  {
-    nodeFlags = [],
-    timeoutMs = 60_000,
-  }: { nodeFlags?: readonly string[]; timeoutMs?: number } = {},
+  { env, timeoutMs = 60_000 }: RunOptions = {},
 ): Promise<ChildResult> {
-  const script = fileURLToPath(new URL(`../../out/test/children/${name}.js`, import.meta.url));
-  const child = spawn(process.execPath, [...nodeFlags, script, ...args], {
+  const child: ChildProcessByStdio<null, Readable, Readable> = spawn(command, args, {
+    ...(env && { env }),
+    stdio: ['ignore', 'pipe', 'pipe'],
     timeout: timeoutMs,
     killSignal: 'SIGKILL',
   });
@@ -37,6 +35,20 @@ export function runChild(
     child.on('error', reject);
     child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
   });
+}
+
+/**
+ * Runs `test/children/<name>.ts` in a process of its own, with the Node that runs the tests: for
+ * whatever could crash or hang a process.
+ */
+export function runChild(
+  name: string,
+  args: readonly string[],
+  { nodeFlags = [], timeoutMs }: { nodeFlags?: readonly string[]; timeoutMs?: number } = {},
+): Promise<ChildResult> {
+  const script = fileURLToPath(new URL(`../../out/test/children/${name}.js`, import.meta.url));
+  const options = timeoutMs === undefined ? {} : { timeoutMs };
+  return runCommand(process.execPath, [...nodeFlags, script, ...args], options);
 }
 
 /** What a child that must end well printed as JSON. */
