@@ -285,6 +285,89 @@ check(
   }),
 );
 
+/** Whether a file opens in which `text` is the value of a field that is ignored. */
+function opensWithField(text: string): boolean {
+  const header = `{"a":{"x":${text},"dtype":"U8","shape":[1],"data_offsets":[0,1]}}`;
+  const error = refusalOf(() => deserialize(rawFile(header, Uint8Array.of(7))));
+  if (error) expect(error.code).toBe('ERR_SAFETENSORS_HEADER_JSON');
+  return error === undefined;
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const anyNumberText = fc.oneof(
+  fc.string({ unit: fc.constantFrom(...'0123456789+-.eE'), maxLength: 6 }),
+  fc.double({ noNaN: true, noDefaultInfinity: true }).map(String),
+  fc.stringMatching(/^-?(0|[1-9]\d{0,3})(\.\d{0,3})?([eE][+-]?\d{0,2})?$/),
+);
+
+check(
+  'a number in an ignored field is one exactly when it is to JSON.parse',
+  fc.property(anyNumberText, (text) => {
+    // JSON.parse makes Infinity of what is beyond f64, which the format refuses.
+    const isNumber = isJson(text) && Number.isFinite(JSON.parse(text));
+    expect(opensWithField(text), text).toBe(isNumber);
+  }),
+);
+
+const anyStringBody = fc.string({
+  unit: fc.oneof(
+    fc.constantFrom('\\', '"', '\n', '\u007f', '\u001f', '/', ' '),
+    fc.constantFrom(
+      ...'\\" \\\\ \\/ \\b \\f \\n \\r \\t \\x \\u004 \\u00e9 \\U0041 \\u00g0'.split(' '),
+    ),
+  ),
+  maxLength: 5,
+});
+
+check(
+  'a string in an ignored field is one exactly when it is to JSON.parse',
+  fc.property(anyStringBody, (body) => {
+    expect(opensWithField(`"${body}"`), body).toBe(isJson(`"${body}"`));
+  }),
+);
+
+it('nests 127 levels and no more: the header, the entry, and 125 in an ignored field', () => {
+  const nested = (depth: number, [open, close]: [string, string]) =>
+    open.repeat(depth) + (open === '[' ? '' : '1') + close.repeat(depth);
+  for (const brackets of [
+    ['[', ']'],
+    ['{"k":', '}'],
+  ] satisfies [string, string][]) {
+    expect(opensWithField(nested(125, brackets))).toBe(true);
+    expect(opensWithField(nested(126, brackets))).toBe(false);
+    expect(opensWithField(nested(1_000_000, brackets))).toBe(false);
+    expect(opensWithField(brackets[0].repeat(1_000_000))).toBe(false);
+  }
+});
+
+check(
+  'a dimension or an offset is a plain integer and nothing else',
+  fc.property(anyNumberText, (text) => {
+    const isPlain = /^(0|[1-9][0-9]*)$/.test(text);
+    for (const header of [
+      `{"a":{"dtype":"U8","shape":[0,${text}],"data_offsets":[0,0]}}`,
+      `{"a":{"dtype":"U8","shape":[ 0,${text}],"data_offsets":[0,0]}}`,
+      `{"a":{"dtype":"U8","shape":[${text}],"data_offsets":[0,${text}]}}`,
+    ]) {
+      // As many bytes as the text says, as far as that is a length at all.
+      const length = isPlain && header.endsWith(`[0,${text}]}}`) ? Number(text) : 0;
+      const error = refusalOf(() =>
+        deserialize(rawFile(header, new Uint8Array(Math.min(length, 1e6)))),
+      );
+      if (isPlain && length <= 1e6) expect(error, header).toBeUndefined();
+      else if (!isPlain) expect(error?.code, header).toBe('ERR_SAFETENSORS_HEADER_JSON');
+    }
+  }),
+);
+
 /** Opens bytes of any kind: they are refused, or the tensors lie within them. */
 function expectSafe(bytes: Uint8Array): void {
   refusalOf(() => {

@@ -13,7 +13,7 @@ import {
   safeOpenSync,
 } from '../src/index.ts';
 import { anyModel, anyMutations, fileOf, looseHeader, mutated } from './support/arbitraries.ts';
-import { ALL_DTYPES } from './support/build.ts';
+import { ALL_DTYPES, rawFile } from './support/build.ts';
 import { temporaryFolder } from './support/temporary.ts';
 
 interface ManifestTensor {
@@ -184,6 +184,46 @@ function isStricterByChoice({ code, message }: SafetensorsError): boolean {
   );
 }
 
+/** Numbers that readers of JSON disagree on. */
+const EDGE_NUMBERS = [
+  ...[
+    '0e999',
+    '-0e999',
+    '0.0e99999999999',
+    '1e-999',
+    '1e999',
+    '-1e999',
+    '1e308',
+    '1.8e308',
+    '1e309',
+  ],
+  ...['1.7976931348623157e308', '1.7976931348623159e308', '5e-324', '1e-99999999999999999999'],
+  ...[
+    '1e99999999999999999999',
+    '9'.repeat(308),
+    '9'.repeat(309),
+    '9'.repeat(310),
+    '9'.repeat(1000),
+  ],
+  ...[`0.${'0'.repeat(400)}1e400`, `${'1'.repeat(400)}e-400`, `1${'0'.repeat(400)}e-400`],
+  ...[`1.${'9'.repeat(1000)}`, '18446744073709551616', '-9223372036854775809', '-0', '0.1', '1E+2'],
+  ...[
+    '01',
+    '-',
+    '1.',
+    '.1',
+    '1e',
+    '1e+',
+    '+1',
+    '0x1',
+    '1_0',
+    'Infinity',
+    '-Infinity',
+    'NaN',
+    '--1',
+  ],
+];
+
 /** A seed of this run's own; printed when the test fails, and taken from the environment again. */
 function runSeed(): number {
   const seed = Number(process.env.SAFETENSORS_MMAP_INTEROP_SEED ?? Date.now() % 2 ** 31);
@@ -238,6 +278,10 @@ describe('a live Python', () => {
         bytes.set(`${i}-valid`, fileOf(model, header));
         bytes.set(`${i}-changed-header`, fileOf(model, mutated(header, mutations)));
         bytes.set(`${i}-changed-file`, mutated(fileOf(model, header), mutations));
+      }
+      for (const [i, number] of EDGE_NUMBERS.entries()) {
+        const header = `{"a":{"x":${number},"dtype":"U8","shape":[0],"data_offsets":[0,0]}}`;
+        bytes.set(`number-${i}`, rawFile(header));
       }
       for (const [name, file] of bytes) writeFileSync(join(made, name), file);
 
