@@ -10,6 +10,9 @@ const MAX_DEPTH = 127;
 /** White space is passed over byte by byte up to here: most of it is a space or two. */
 const FEW_BLANKS = 16;
 
+/** Digits that a message shows: all that 64 bits can have. */
+const SHOWN_DIGITS = 20;
+
 export const QUOTE = 0x22;
 export const COMMA = 0x2c;
 export const COLON = 0x3a;
@@ -130,7 +133,7 @@ export class JsonScanner {
     if (bytes[pos] === DOT || (bytes[pos] | 0x20) === LETTER_E)
       this.fail(`${what}, a plain integer`);
     // Rounding cannot hide an overflow: a value over 2^53 is never rounded to below it.
-    if (value > MAX_SIZE) throw new HeaderFault('OVERFLOW', `${what} is over 2^53 − 1`, start);
+    if (value > MAX_SIZE) throw this.#overflow(what, start);
     return value;
   }
 
@@ -169,6 +172,13 @@ export class JsonScanner {
   /** Something unexpected at `at`. */
   fail(expected: string, at = this.pos): never {
     throw unexpected(this.bytes, expected, at);
+  }
+
+  /** The integer from `start` to `pos` is too large. */
+  #overflow(what: string, start: number): HeaderFault {
+    const shown = this.bytes.toString('latin1', start, Math.min(this.pos, start + SHOWN_DIGITS));
+    const digits = this.pos > start + SHOWN_DIGITS ? `${shown}…` : shown;
+    return new HeaderFault('OVERFLOW', `${what} is ${digits}, over 2^53 − 1`, start);
   }
 
   #key(): void {

@@ -10,6 +10,7 @@ import { CLOSE_BRACE, COLON, JsonScanner, OPEN_BRACE } from './json.ts';
 import { checkMetadataKeys, type MetadataRanges, NO_METADATA, readMetadata } from './metadata.ts';
 import { NameIndex } from './name-index.ts';
 import { HeaderTable } from './table.ts';
+import { firstInvalidUtf8 } from './utf8.ts';
 
 /** What becomes of a name that appears twice: see {@link OpenOptions.duplicates}. */
 export type DuplicatePolicy = 'reject' | 'last-wins';
@@ -40,9 +41,7 @@ const ABSENT = -1;
 export function parseHeader(bytes: Buffer, options: ParseOptions): HeaderTable {
   const { dataLength, duplicates, path } = options;
   // First of all: the scanner relies on it, and so does whoever decodes a name.
-  if (!isUtf8(bytes)) {
-    throw new SafetensorsError('HEADER_UTF8', 'the header is not UTF-8', { path });
-  }
+  if (!isUtf8(bytes)) throw utf8Error(bytes, path);
   const parser = new HeaderParser(bytes);
   try {
     parser.scan();
@@ -54,6 +53,13 @@ export function parseHeader(bytes: Buffer, options: ParseOptions): HeaderTable {
     const message = `${subject}${fault.message}, at byte ${LENGTH_BYTES + fault.at}`;
     throw new SafetensorsError(fault.code, message, { path, tensor });
   }
+}
+
+function utf8Error(bytes: Buffer, path: string | undefined): SafetensorsError {
+  const at = firstInvalidUtf8(bytes) ?? 0;
+  const found = `0x${bytes[at].toString(16).padStart(2, '0')}`;
+  const message = `the header is not UTF-8: found ${found}, at byte ${LENGTH_BYTES + at}`;
+  return new SafetensorsError('HEADER_UTF8', message, { path });
 }
 
 class HeaderParser {

@@ -25,7 +25,7 @@ const OTHER_FILES: readonly { begins: RegExp; is: string; advice: string }[] = [
     advice: 'take the model’s safetensors files instead',
   },
   {
-    begins: /^\s*<(!doctype|html|\?xml|head)/i,
+    begins: /^(\xef\xbb\xbf)?\s*<(!doctype|html|\?xml|head)/i,
     is: 'an HTML page, perhaps an error saved by a download',
     advice: 'download the file again',
   },
@@ -40,7 +40,7 @@ const OTHER_FILES: readonly { begins: RegExp; is: string; advice: string }[] = [
     advice: 'convert it to safetensors first',
   },
   {
-    begins: /^\s*[{[]\s*["[{]/,
+    begins: /^(\xef\xbb\xbf)?\s*[{[]\s*["[{]/,
     is: 'a JSON file, perhaps the index of a sharded model',
     advice: 'open the .safetensors files that it names',
   },
