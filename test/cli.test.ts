@@ -455,11 +455,9 @@ describe('output', () => {
     fileBytes(Array.from({ length: 92_000 }, (_, index) => bytesOf(`layers.${index}.weight`))),
   );
 
-  it('of 92,000 tensors is whole, and takes little time', async () => {
-    const started = performance.now();
+  // Time that grew with the square of the rows would end in the time-out.
+  it('of 92,000 tensors is whole', async () => {
     const stdout = await inspect(many, '--sort', 'name', '--reverse');
-    // A second and a half on two busy cores; cli-table3 would take 16.
-    expect(performance.now() - started).toBeLessThan(8000);
     const rows = tableRows(stdout, 'name');
     expect(rows).toHaveLength(92_000);
     expect(rows[0][0]).toBe('layers.91999.weight');
@@ -534,7 +532,7 @@ describe('on a terminal', () => {
 
   it.skipIf(reason)('there are colours, unless NO_COLOR or TERM=dumb forbid them', async () => {
     const args = ['inspect', model];
-    expect((await runCliInTerminal(80, args)).stdout).toMatch(/\x1b\[36mF32 +\x1b\[39m/);
+    expect((await runCliInTerminal(80, args)).stdout).toMatch(/\x1b\[36mF32\x1b\[39m/);
     expect((await runCliInTerminal(80, args, { NO_COLOR: '1' })).stdout).not.toContain('\x1b');
     expect((await runCliInTerminal(80, args, { TERM: 'dumb' })).stdout).not.toContain('\x1b');
     expect((await runCliInTerminal(80, ['--help'])).code).toBe(0);
