@@ -1,12 +1,17 @@
-// mapBuffer, detach: ArrayBuffers over mapped bytes.
+// mapBuffer, detach, noteCopy: ArrayBuffers over mapped bytes, and copies of them.
+#include <algorithm>
+
 #include "file_handle.h"
 
 namespace safetensors {
 namespace {
 
-void FinalizeBuffer(napi_env, void*, void* share) {
-  const std::unique_ptr<std::shared_ptr<Lease>> lease{static_cast<std::shared_ptr<Lease>*>(share)};
-  (*lease)->mapping.reset();
+// The finalizer's share of a lease.
+using LeaseShare = std::shared_ptr<Lease>;
+
+void FinalizeBuffer(napi_env, void*, void* data) {
+  const std::unique_ptr<LeaseShare> share{static_cast<LeaseShare*>(data)};
+  (*share)->mapping.reset();
 }
 
 // mapBuffer(handle, offset: number, byteLength: number): ArrayBuffer | undefined
@@ -24,18 +29,19 @@ Napi::Value MapBuffer(const Napi::CallbackInfo& info) {
   if (*length == 0) return Napi::ArrayBuffer::New(env, 0);
 
   std::byte* const bytes = handle->mapping->At(*offset);
-  const auto lease = std::make_shared<Lease>(handle->mapping);
-  // The finalizer's share of the lease. When making the buffer fails, Node 20 has run the finalizer
-  // already and other runtimes never will: so the share is not ours to delete in either case. The
-  // lease is emptied instead, and what may stay behind is two pointers, never the mapping.
-  auto* const share = std::make_unique<std::shared_ptr<Lease>>(lease).release();
+  LeaseShare& lease = handle->leases[bytes];
+  if (lease != nullptr && lease->mapping != nullptr) {
+    return ThrowBadArgument(env, "mapBuffer: there is a buffer at this offset");
+  }
+  lease = std::make_shared<Lease>(handle->mapping);
+  // When making the buffer fails, Node 20 has run the finalizer already and other runtimes never
+  // will: so its share is not ours to delete in either case. The lease is released instead, and
+  // what may stay behind is a few bytes, never the mapping.
+  auto* const share = std::make_unique<LeaseShare>(lease).release();
   napi_value buffer = nullptr;
   const napi_status status =
       napi_create_external_arraybuffer(env, bytes, *length, FinalizeBuffer, share, &buffer);
-  if (status == napi_ok) {
-    handle->leases[bytes] = lease;
-    return {env, buffer};
-  }
+  if (status == napi_ok) return {env, buffer};
   lease->mapping.reset();
   if (status == napi_no_external_buffers_allowed) return env.Undefined();
   if (!env.IsExceptionPending()) {
@@ -49,8 +55,7 @@ Napi::Value MapBuffer(const Napi::CallbackInfo& info) {
 // Empties the buffer and every view of it at once; one over the mapping gives up its hold on it.
 // Waiting for its finalizer instead, which Node runs from a later turn of the event loop, would let
 // a loop that opens and closes files run out of mappings. A buffer whose memory JavaScript has
-// moved to another one (ArrayBuffer.prototype.transfer) is detached already: its lease is left to
-// the other's finalizer.
+// moved to another one after all is detached already: its lease is left to the finalizer.
 Napi::Value Detach(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   FileHandle* const handle = UnwrapOpenFileHandle(info[0]);
@@ -70,10 +75,40 @@ Napi::Value Detach(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
+// noteCopy(handle, copy: ArrayBuffer): void
+// Holds a copy of some of the file's bytes weakly, for `close` to detach. A WeakRef would not do:
+// it keeps its target until the end of the job that made it, and a loop over misaligned tensors
+// would hold a copy of the whole file.
+Napi::Value NoteCopy(const Napi::CallbackInfo& info) {
+  FileHandle* const handle = UnwrapOpenFileHandle(info[0]);
+  if (handle == nullptr) return info.Env().Undefined();
+  if (!info[1].IsArrayBuffer()) return ThrowBadArgument(info.Env(), "noteCopy(handle, copy)");
+  handle->NoteCopy(info[1].As<Napi::ArrayBuffer>());
+  return info.Env().Undefined();
+}
+
 }  // namespace
+
+void FileHandle::NoteCopy(Napi::ArrayBuffer copy) {
+  if (copies.size() >= copies_before_pruning) {
+    const Napi::HandleScope scope(copy.Env());
+    std::erase_if(copies, [](const WeakBuffer& weak) { return weak.Value().IsEmpty(); });
+    copies_before_pruning = std::max(kFewCopies, 2 * copies.size());
+  }
+  copies.push_back(WeakBuffer::New(copy));
+}
+
+void FileHandle::DetachCopies() {
+  for (const WeakBuffer& weak : copies) {
+    Napi::ArrayBuffer copy = weak.Value();
+    if (!copy.IsEmpty() && !copy.IsDetached()) copy.Detach();
+  }
+  copies.clear();
+}
 
 void RegisterBuffer(Napi::Env env, Napi::Object exports) {
   exports.Set("mapBuffer", Napi::Function::New(env, MapBuffer, "mapBuffer"));
+  exports.Set("noteCopy", Napi::Function::New(env, NoteCopy, "noteCopy"));
   exports.Set("detach", Napi::Function::New(env, Detach, "detach"));
 }
 

@@ -1,4 +1,4 @@
-// open, openSync, read, readSync, close: the life of a file handle.
+// open, openSync, read, readSync, closeDescriptor, close: the life of a file handle.
 #include <string>
 #include <utility>
 
@@ -30,7 +30,11 @@ Result<Opened> Open(const std::string& path, std::span<std::byte> prefix) {
   }
   const Result<size_t> read = file.value->Read(0, prefix);
   if (!read.ok()) return read.status;
-  return Opened{{std::move(file.value), std::move(mapping.value), {}}, read.value};
+  Opened opened;
+  opened.handle.file = std::move(file.value);
+  opened.handle.mapping = std::move(mapping.value);
+  opened.prefix_bytes = read.value;
+  return opened;
 }
 
 // {handle, prefixBytes, size, device, inode, modifiedNs}
@@ -95,7 +99,7 @@ std::optional<ReadRequest> ToReadRequest(const Napi::CallbackInfo& info) {
   const FileHandle* handle = UnwrapOpenFileHandle(info[0]);
   if (handle == nullptr) return std::nullopt;
   const std::optional<uint64_t> offset = ToByteCount(info[1]);
-  if (!offset || !IsUint8Array(info[2])) {
+  if (!offset || !IsUint8Array(info[2]) || handle->file == nullptr) {
     ThrowBadArgument(info.Env(), "read(handle, offset, target)");
     return std::nullopt;
   }
@@ -127,11 +131,21 @@ Napi::Value ReadSync(const Napi::CallbackInfo& info) {
   return WrapByteCount(info.Env(), read.value);
 }
 
+// closeDescriptor(handle): void
+// The mapping stays; nothing can be read through the descriptor any more.
+Napi::Value CloseDescriptor(const Napi::CallbackInfo& info) {
+  if (FileHandle* handle = UnwrapOpenFileHandle(info[0])) handle->file.reset();
+  return info.Env().Undefined();
+}
+
 // close(handle): void
-// Gives up this handle's hold on the descriptor and the mapping. Buffers that are not detached keep
-// the mapping.
+// Detaches the copies, and gives up this handle's hold on the mapping and on the descriptor.
+// Buffers that are not detached keep the mapping.
 Napi::Value Close(const Napi::CallbackInfo& info) {
-  if (FileHandle* handle = UnwrapOpenFileHandle(info[0])) *handle = FileHandle{};
+  if (FileHandle* handle = UnwrapOpenFileHandle(info[0])) {
+    handle->DetachCopies();
+    *handle = FileHandle{};
+  }
   return info.Env().Undefined();
 }
 
@@ -163,6 +177,7 @@ void RegisterFile(Napi::Env env, Napi::Object exports) {
   exports.Set("openSync", Napi::Function::New(env, OpenSync, "openSync"));
   exports.Set("read", Napi::Function::New(env, ReadAsync, "read"));
   exports.Set("readSync", Napi::Function::New(env, ReadSync, "readSync"));
+  exports.Set("closeDescriptor", Napi::Function::New(env, CloseDescriptor, "closeDescriptor"));
   exports.Set("close", Napi::Function::New(env, Close, "close"));
 }
 

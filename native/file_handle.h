@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <unordered_map>
+#include <vector>
 
 #include "binding.h"
 #include "core/file.h"
@@ -11,7 +12,10 @@
 namespace safetensors {
 
 // What one ArrayBuffer holds of a mapping. Emptied when nothing can reach the mapping through the
-// buffer any more: by its finalizer, or at once when the buffer is detached.
+// buffer any more: by its finalizer, or at once when the buffer is detached. Node runs the
+// finalizer on the JavaScript thread, at the latest when the environment ends; no other environment
+// can have the memory by then, since Node refuses to transfer external buffers and
+// src/mapped-storage.ts to move their memory to others.
 struct Lease {
   std::shared_ptr<Mapping> mapping;
 };
@@ -19,13 +23,21 @@ struct Lease {
 // Owned by a type-tagged External, whose finalizer deletes it; used on the JavaScript thread only.
 // `close` empties it earlier. Work in flight takes copies of the pointers, never the handle itself.
 struct FileHandle {
-  std::shared_ptr<const File> file;
-  std::shared_ptr<Mapping> mapping;
+  std::shared_ptr<const File> file;  // until the header is read; a mapping needs no descriptor
+  std::shared_ptr<Mapping> mapping;  // until `close`
   // By the address where their buffers begin. Shared with the buffers' finalizers, which may run
   // before or after this handle is gone.
   std::unordered_map<const void*, std::shared_ptr<Lease>> leases;
 
-  bool closed() const { return file == nullptr; }
+  // ArrayBuffers with copies of misaligned tensors, held weakly.
+  using WeakBuffer = Napi::Reference<Napi::ArrayBuffer>;
+  static constexpr size_t kFewCopies = 16;
+  std::vector<WeakBuffer> copies;
+  size_t copies_before_pruning = kFewCopies;
+
+  bool closed() const { return mapping == nullptr; }
+  void NoteCopy(Napi::ArrayBuffer copy);
+  void DetachCopies();
 };
 
 Napi::Value WrapFileHandle(Napi::Env env, FileHandle handle);

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import type { Dtype } from './dtypes.ts';
 import { SafetensorsError } from './errors.ts';
 import { quoteName } from './escape.ts';
@@ -13,24 +14,33 @@ export interface OpenOptions {
    * readers disagree on which one counts, so that `'reject'` (the default) is DUPLICATE_KEY;
    * `'last-wins'` reads as the reference does.
    */
-  duplicates?: DuplicatePolicy;
+  duplicates?: DuplicatePolicy | undefined;
   /** The longest header to accept, in bytes. Default: 100,000,000, the reference's limit. */
-  maxHeaderBytes?: number;
+  maxHeaderBytes?: number | undefined;
 }
 
 /** Header positions are kept in 32 bits, and the header in one buffer. */
 const LARGEST_MAX_HEADER_BYTES = 2 ** 31 - 1;
 
+/** {@link OpenOptions} with their defaults. */
+export interface CheckedOptions {
+  duplicates: DuplicatePolicy;
+  maxHeaderBytes: number;
+}
+
 /** Options with their defaults, checked. */
-export function openOptions(options: OpenOptions = {}): Required<OpenOptions> {
+export function openOptions(options: OpenOptions = {}): CheckedOptions {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`options: expected an object, found ${inspect(options)}`);
+  }
   const { duplicates = 'reject', maxHeaderBytes = DEFAULT_MAX_HEADER_BYTES } = options;
   if (duplicates !== 'reject' && duplicates !== 'last-wins') {
     throw new TypeError(
-      `duplicates: expected 'reject' or 'last-wins', found ${String(duplicates)}`,
+      `duplicates: expected 'reject' or 'last-wins', found ${inspect(duplicates)}`,
     );
   }
   if (typeof maxHeaderBytes !== 'number') {
-    throw new TypeError(`maxHeaderBytes: expected a number, found ${String(maxHeaderBytes)}`);
+    throw new TypeError(`maxHeaderBytes: expected a number, found ${inspect(maxHeaderBytes)}`);
   }
   if (
     !Number.isInteger(maxHeaderBytes) ||
@@ -51,6 +61,9 @@ export interface TensorInfo {
   /** First and last + 1, in bytes from the start of the data. */
   readonly dataOffsets: readonly [begin: number, end: number];
 }
+
+/** Metadata keys that `console.log` shows; a hostile file may have millions. */
+const SHOWN_METADATA = 100;
 
 /** Names that an error suggests. */
 const SUGGESTED_NAMES = 3;
@@ -158,7 +171,9 @@ export abstract class Container implements Iterable<[name: string, tensor: AnyTe
     options: object,
     inspect: (value: object, options: object) => string,
   ): string {
-    const { path, size, byteLength, metadata, closed } = this;
+    const { path, size, byteLength, closed } = this;
+    const { metadataCount } = this.#storage.table;
+    const metadata = metadataCount > SHOWN_METADATA ? `${metadataCount} keys` : this.metadata;
     return `${this.constructor.name} ${inspect({ path, size, byteLength, metadata, closed }, options)}`;
   }
 

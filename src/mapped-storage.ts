@@ -30,8 +30,6 @@ export class MappedStorage extends Storage {
   #windows: PlannedWindow[] | undefined;
   /** The window of the file when it is the only one. */
   #whole: Window | undefined;
-  #copies: WeakRef<ArrayBuffer>[] = [];
-  #copiesBeforePruning = 16;
 
   constructor(
     handle: FileHandle,
@@ -47,15 +45,15 @@ export class MappedStorage extends Storage {
     this.assertOpen();
     // A tensor without bytes needs no memory.
     if (begin === end) return { buffer: new ArrayBuffer(0), start: this.dataStart + begin };
-    return this.#whole ?? this.#window(this.dataStart + begin, this.dataStart + end);
+    const window = this.#whole ?? this.#window(this.dataStart + begin, this.dataStart + end);
+    if (window.buffer.byteLength === 0) {
+      throw new TypeError('the buffer over the file has been detached: open the file again');
+    }
+    return window;
   }
 
   override noteCopy(copy: ArrayBuffer): void {
-    if (this.#copies.length >= this.#copiesBeforePruning) {
-      this.#copies = this.#copies.filter((reference) => reference.deref() !== undefined);
-      this.#copiesBeforePruning = 2 * this.#copies.length + 16;
-    }
-    this.#copies.push(new WeakRef(copy));
+    native().noteCopy(this.#handle, copy);
   }
 
   protected override release(): void {
@@ -63,13 +61,8 @@ export class MappedStorage extends Storage {
     for (const { made } of this.#windows ?? []) {
       if (made) addon.detach(this.#handle, made.buffer);
     }
-    for (const reference of this.#copies) {
-      const copy = reference.deref();
-      if (copy) addon.detach(this.#handle, copy);
-    }
     this.#windows = undefined;
     this.#whole = undefined;
-    this.#copies = [];
     addon.close(this.#handle);
   }
 
@@ -92,7 +85,7 @@ export class MappedStorage extends Storage {
     if (buffer === undefined) {
       throw new Error('this runtime allows no external ArrayBuffers: use deserialize() instead');
     }
-    return { buffer, start };
+    return { buffer: unmovable(buffer), start };
   }
 
   /** As few windows as hold every tensor whole, but for those that none can hold. */
@@ -120,6 +113,23 @@ export class MappedStorage extends Storage {
     finish();
     return windows;
   }
+}
+
+/**
+ * Node refuses to transfer external buffers to other threads. `transfer()` would get around that: the
+ * buffer it makes may be transferred, and Node ends the memory of a thread's external buffers with
+ * the thread. It would empty every view of the file besides.
+ */
+function unmovable(buffer: ArrayBuffer): ArrayBuffer {
+  for (const method of ['transfer', 'transferToFixedLength']) {
+    if (!(method in buffer)) continue;
+    Object.defineProperty(buffer, method, {
+      value: () => {
+        throw new TypeError(`${method}: the memory belongs to a mapped file; copy it with slice()`);
+      },
+    });
+  }
+  return buffer;
 }
 
 /** The last window that begins at or before `start`. */

@@ -1,6 +1,13 @@
+import { types } from 'node:util';
 import { Container, type OpenOptions, openOptions } from './container.ts';
-import { allocateHeader, BLANK_PIECE_BYTES, isBlank, LONG_HEADER_BYTES } from './header/bytes.ts';
-import { LENGTH_BYTES, parseHeader } from './header/parse.ts';
+import {
+  allocateHeader,
+  BLANK_PIECE_BYTES,
+  isBlank,
+  LENGTH_BYTES,
+  LONG_HEADER_BYTES,
+} from './header/bytes.ts';
+import { parseHeader } from './header/parse.ts';
 import { headerLength, PREAMBLE_BYTES } from './header/preamble.ts';
 import type { HeaderTable } from './header/table.ts';
 import { Storage, type Window } from './storage.ts';
@@ -34,7 +41,8 @@ export class SafetensorsMemory extends Container {
  * @throws {TypeError} for anything but a Uint8Array (a Buffer is one)
  */
 export function deserialize(bytes: Uint8Array, options?: OpenOptions): SafetensorsMemory {
-  if (!(bytes instanceof Uint8Array)) throw new TypeError('bytes: expected a Uint8Array');
+  // Not instanceof: arrays of other realms (vm contexts) are as good.
+  if (!types.isUint8Array(bytes)) throw new TypeError('bytes: expected a Uint8Array');
   const { duplicates, maxHeaderBytes } = openOptions(options);
   const { byteLength } = bytes;
   const preamble = Buffer.from(bytes.subarray(0, PREAMBLE_BYTES));

@@ -34,19 +34,29 @@ export interface NativeFailure extends Error {
  * The whole native surface. Every range is checked there once more; nothing there knows the format.
  */
 export interface NativeAddon {
-  /** Opens and maps a regular file and reads its first bytes into `prefix`, on another thread. */
+  /**
+   * Opens and maps a regular file and reads its first bytes into `prefix`, which nobody else may have
+   * meanwhile, on another thread.
+   */
   open(path: string, prefix: Uint8Array): Promise<OpenedFile>;
   openSync(path: string, prefix: Uint8Array): OpenedFile;
-  /** Reads into `target` from `offset`; returns the bytes read, fewer only at the file's end. */
+  /**
+   * Reads into `target` from `offset`; returns the bytes read, fewer only at the file's end. Nobody
+   * else may have `target` meanwhile: its memory is written to from another thread.
+   */
   read(handle: FileHandle, offset: number, target: Uint8Array): Promise<number>;
   readSync(handle: FileHandle, offset: number, target: Uint8Array): number;
-  /** Closes the descriptor; the mapping stays until the last buffer over it is gone or detached. */
+  /** Nothing can be read any more; the mapping stays. */
+  closeDescriptor(handle: FileHandle): void;
+  /** Empties the copies and lets go of the mapping, which stays until the last buffer over it is gone or detached. */
   close(handle: FileHandle): void;
   /**
    * An external ArrayBuffer over a range of the mapping, which it keeps alive; `undefined` where
    * the runtime allows no external buffers.
    */
   mapBuffer(handle: FileHandle, offset: number, byteLength: number): ArrayBuffer | undefined;
+  /** Remembers a copy without keeping it alive, for `close` to empty. */
+  noteCopy(handle: FileHandle, copy: ArrayBuffer): void;
   /**
    * Empties an ArrayBuffer and every view of it; one over the mapping gives up its hold on it. Does
    * nothing to a buffer that is detached already.

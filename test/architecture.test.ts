@@ -26,7 +26,12 @@ const LAYERS: readonly Layer[] = [
   {
     name: 'file',
     files: /^file\.ts$/,
-    imports: ['mapped-storage', 'native', 'container', 'tensor', 'storage', 'header', ...BASE],
+    imports: ['opening', 'mapped-storage', 'native', 'container', 'tensor', ...BASE],
+  },
+  {
+    name: 'opening',
+    files: /^opening\.ts$/,
+    imports: ['mapped-storage', 'native', 'container', 'header', ...BASE],
   },
   {
     name: 'mapped-storage',
@@ -55,7 +60,10 @@ const LAYERS: readonly Layer[] = [
 
 /** Modules of Node that the library's own files may use, by layer; the command line may use any. */
 const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
-  file: ['node:fs', 'node:path', 'node:url'],
+  file: ['node:fs'],
+  opening: ['node:path', 'node:url'],
+  memory: ['node:util'],
+  container: ['node:util'],
   'mapped-storage': ['node:buffer'],
   native: ['node:module', 'node:path', 'node:url'],
   header: ['node:buffer'],

@@ -1,3 +1,6 @@
+/** Bytes of the length before the header: positions in messages count from the file's start. */
+export const LENGTH_BYTES = 8;
+
 /** NULs behind a header: one that ends every loop, and room for three words that begin at it. */
 export const HEADER_PADDING = 16;
 

@@ -25,18 +25,26 @@ export function skipNumber(bytes: Buffer, start: number): number {
     if (sign === PLUS || sign === MINUS) pos++;
     const digits = pos;
     pos = skipDigits(bytes, digits);
-    if (sign !== MINUS) {
-      for (let i = digits; i < pos; i++) exponent = exponent * 10 + (bytes[i] - ZERO);
-    }
+    for (let i = digits; i < pos; i++) exponent = exponent * 10 + (bytes[i] - ZERO);
+    if (sign === MINUS) exponent = -exponent;
   }
-  // Only now is it worth knowing the value.
-  if (integerDigits + exponent >= RANGE_DIGITS) {
-    const value = Number(bytes.toString('latin1', start, pos));
-    if (!Number.isFinite(value)) {
-      throw new HeaderFault('HEADER_JSON', 'a number beyond the range of f64', start);
-    }
+  // Only what is about as large as the largest f64, or written with zeros before it, is worth
+  // knowing exactly.
+  const magnitude = integerDigits + exponent;
+  const mayBeFinite = magnitude === RANGE_DIGITS || bytes[first] === ZERO;
+  if (magnitude >= RANGE_DIGITS && !(mayBeFinite && isInRange(bytes, start, first, pos))) {
+    throw new HeaderFault('HEADER_JSON', 'a number beyond the range of f64', start);
   }
   return pos;
+}
+
+/** Whether the number from `start` to `end` is in range; its digits begin at `first`. */
+function isInRange(bytes: Buffer, start: number, first: number, end: number): boolean {
+  // The largest f64 begins with 17: what begins with 1, or 10 to 16, and is no longer is in range.
+  const second = bytes[first + 1] === DOT ? bytes[first + 2] : bytes[first + 1];
+  const isUnder17 = bytes[first] === ZERO + 1 && !(second >= ZERO + 7 && second <= NINE);
+  if (isUnder17) return true;
+  return Number.isFinite(Number(bytes.toString('latin1', start, end)));
 }
 
 function skipDigits(bytes: Uint8Array, start: number): number {

@@ -26,7 +26,12 @@ const DOT = 0x2e;
 const ZERO = 0x30;
 const LETTER_E = 0x65;
 
-const LITERALS = ['true', 'false', 'null'].map((word) => Buffer.from(word));
+const LETTER_F = 0x66;
+const NULL = Buffer.from('null');
+const TRUE = Buffer.from('true');
+const ALSE = Buffer.from('alse');
+
+const BLANKS = [0x20, 0x0a, 0x0d, 0x09];
 
 function isDigit(byte: number): boolean {
   return byte >= ZERO && byte <= 0x39;
@@ -193,18 +198,42 @@ export class JsonScanner {
       this.pos = skipNumber(this.bytes, this.pos);
     } else {
       const { bytes, pos } = this;
-      const literal = LITERALS.find((word) => word.equals(bytes.subarray(pos, pos + word.length)));
-      if (literal === undefined) this.fail('a value');
-      this.pos += literal.length;
+      if (isWord(bytes, pos, NULL) || isWord(bytes, pos, TRUE)) this.pos = pos + 4;
+      else if (byte === LETTER_F && isWord(bytes, pos + 1, ALSE)) this.pos = pos + 5;
+      else this.fail('a value');
     }
   }
 }
 
-/** Passes over four blanks at a time, as long as they repeat the four before them. */
+/** For each pair of bytes whether both are white space, made when there is much of it. */
+let blankPairs: Uint8Array | undefined;
+
+function makeBlankPairs(): Uint8Array {
+  const pairs = new Uint8Array(2 ** 16);
+  for (const low of BLANKS) for (const high of BLANKS) pairs[low | (high << 8)] = 1;
+  return pairs;
+}
+
+/** Passes over white space four bytes at a time; up to three blanks may remain. */
 function skipBlankWords(bytes: Buffer, start: number): number {
+  blankPairs ??= makeBlankPairs();
+  const pairs = blankPairs;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const pattern = view.getInt32(start - 4);
   let pos = start;
-  while (view.getInt32(pos) === pattern) pos += 4;
+  let word = view.getInt32(pos, true);
+  while ((pairs[word & 0xffff] & pairs[word >>> 16]) === 1) {
+    pos += 4;
+    word = view.getInt32(pos, true);
+  }
   return pos;
+}
+
+/** Whether the four bytes at `pos` are those of `text`. */
+function isWord(bytes: Uint8Array, pos: number, text: Uint8Array): boolean {
+  return (
+    bytes[pos] === text[0] &&
+    bytes[pos + 1] === text[1] &&
+    bytes[pos + 2] === text[2] &&
+    bytes[pos + 3] === text[3]
+  );
 }

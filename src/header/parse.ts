@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { SafetensorsError } from '../errors.ts';
 import { quoteName } from '../escape.ts';
+import { LENGTH_BYTES } from './bytes.ts';
 import { CanonicalEntries } from './canonical.ts';
 import { checkLayout } from './checks.ts';
 import { Columns } from './columns.ts';
@@ -22,9 +23,6 @@ export interface ParseOptions {
   /** The file, for messages. */
   path?: string | undefined;
 }
-
-/** Bytes of the length before the header: positions in messages count from the file's start. */
-export const LENGTH_BYTES = 8;
 
 const METADATA = Buffer.from('__metadata__');
 
@@ -101,7 +99,6 @@ class HeaderParser {
     const index = this.#indexNames(duplicates);
     return new HeaderTable({
       bytes: this.#bytes,
-      dataLength,
       columns: this.#columns,
       index,
       offsetOrder: checkLayout(this.#bytes, this.#columns, dataLength),

@@ -1,5 +1,5 @@
 import { SafetensorsError } from '../errors.ts';
-import { LENGTH_BYTES } from './parse.ts';
+import { LENGTH_BYTES } from './bytes.ts';
 
 /** The largest header that the reference reads. */
 export const DEFAULT_MAX_HEADER_BYTES = 100_000_000;

@@ -15,8 +15,6 @@ let scratch = new Uint8Array(1024);
  */
 export class HeaderTable {
   /** Entries are numbered in the header's order. */
-  /** Bytes of the data: the end of the last tensor. */
-  readonly dataLength: number;
   readonly columns: Columns;
   readonly #bytes: Buffer;
   readonly #index: NameIndex;
@@ -27,14 +25,12 @@ export class HeaderTable {
 
   constructor(parts: {
     bytes: Buffer;
-    dataLength: number;
     columns: Columns;
     index: NameIndex;
     offsetOrder: Uint32Array | undefined;
     metadata: MetadataRanges;
   }) {
     this.#bytes = parts.bytes;
-    this.dataLength = parts.dataLength;
     this.columns = parts.columns;
     this.#index = parts.index;
     this.#offsetOrder = parts.offsetOrder;
@@ -81,6 +77,10 @@ export class HeaderTable {
   /** The entry that is number `rank` in the order of the data. */
   atOffsetRank(rank: number): number {
     return this.#offsetOrder === undefined ? rank : this.#offsetOrder[rank];
+  }
+
+  get metadataCount(): number {
+    return this.#metadataRanges.count;
   }
 
   /** `__metadata__`, frozen and without a prototype; empty when there is none. */
