@@ -455,6 +455,32 @@ describe('output', () => {
     fileBytes(Array.from({ length: 92_000 }, (_, index) => bytesOf(`layers.${index}.weight`))),
   );
 
+  it.each(['inspect', 'verify'])(
+    'of a name of 90 million escapes ends well: %s',
+    async (command) => {
+      const path = makeFile(fileBytes([bytesOf('\x7f'.repeat(90e6))]));
+      const { code, stderr } = await runCli([command, path]);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    },
+  );
+
+  it('of a filter takes little time, whatever the names are', async () => {
+    const path = makeFile(fileBytes([bytesOf('.layers'.repeat(300_000))]));
+    const { code, stderr } = await runCli(['inspect', path, '--filter', '*.layers.*.weight']);
+    expect({ code, stderr: stderr.slice(0, 11) }).toEqual({ code: 1, stderr: 'error: none' });
+  });
+
+  it('of a long list is laid out like that of a short one', async () => {
+    // On both sides of the number of rows from which on the lines are padded here.
+    const [short, long] = await Promise.all(
+      [2000, 2001].map(async (count) => {
+        const tensors = Array.from({ length: count }, (_, i) => bytesOf(`layers.${i % 10}.${i}`));
+        return (await inspect(makeFile(fileBytes(tensors)))).split('\n').slice(3, 2000);
+      }),
+    );
+    expect(long).toEqual(short);
+  });
+
   // Time that grew with the square of the rows would end in the time-out.
   it('of 92,000 tensors is whole', async () => {
     const stdout = await inspect(many, '--sort', 'name', '--reverse');

@@ -15,6 +15,9 @@ import {
 } from './text.ts';
 import { type TreeNode, treeNodes } from './tree.ts';
 
+/** Longest text that is shown whole, in UTF-16 units. */
+const SHOWN_UNITS = 2 ** 20;
+
 /** Dimensions of a shape that are shown on a terminal. */
 const SHOWN_DIMENSIONS = 6;
 
@@ -137,14 +140,21 @@ function* metadataLines({ container }: Inspection, { width, colors }: Terminal):
   for (const [index, [, value]] of metadata.entries()) {
     const key = keys[index];
     const space = ' '.repeat(Number.isFinite(width) ? keyWidth - widthOf(key) + 2 : 2);
-    const shown = fitEnd(escapeText(value), width - keyWidth - 2);
+    const shown = fitEnd(shownText(value), width - keyWidth - 2);
     yield `${colors.cyan(key)}${space}${shown}`.trimEnd();
   }
 }
 
 /** An empty name would not be seen. */
 function shownName(name: string): string {
-  return name === '' ? '""' : escapeText(name);
+  return name === '' ? '""' : shownText(name);
+}
+
+/** Printable, and of bounded length: a name may be as long as a header. `--json` has it whole. */
+function shownText(text: string): string {
+  if (text.length <= SHOWN_UNITS) return escapeText(text);
+  const half = SHOWN_UNITS / 2;
+  return `${escapeText(text.slice(0, half))}…${escapeText(text.slice(-half))}`;
 }
 
 function shownShape({ shape }: Entry, { width }: Terminal): string {

@@ -1,11 +1,11 @@
-import { UNPRINTABLE } from '../escape.ts';
+import { replaceUnprintable } from '../escape.ts';
 
 /**
  * A value as JSON on one line. JSON lets a bidirectional override, or a control character from
  * U+007F on, stand for itself; here it is `\u202e`, which is the same JSON and moves no terminal.
  */
 export function toJson(value: unknown): string {
-  return JSON.stringify(value).replace(UNPRINTABLE, escapeUnits);
+  return replaceUnprintable(JSON.stringify(value), escapeUnits);
 }
 
 function escapeUnits(character: string): string {

@@ -2,6 +2,9 @@ import picomatch from 'picomatch';
 import type { Container, Dtype } from '../index.ts';
 import { compareNatural } from './natural-order.ts';
 
+/** Longest name that braces and the like are matched against; published ones stay under 200. */
+const PATTERN_NAME_UNITS = 1024;
+
 /** One tensor of a listing. */
 export interface Entry {
   readonly name: string;
@@ -55,12 +58,38 @@ function isExclusion(glob: string): boolean {
 }
 
 function matcher(glob: string): (name: string) => boolean {
-  // picomatch takes neither; a name may well be empty.
-  if (glob === '') return (name) => name === '';
-  if (/^\*+$/.test(glob)) return () => true;
+  if (/^[^[\]{}()!+@\\|]*$/.test(glob)) return (name) => matchesWildcards(name, glob);
   const options = { dot: true, bash: true, windows: false, strictSlashes: true, flags: 's' };
   const pattern = picomatch.makeRe(glob, options);
-  return (name) => name === glob || pattern.test(name);
+  return (name) => name === glob || (name.length <= PATTERN_NAME_UNITS && pattern.test(name));
+}
+
+/**
+ * Whether a name matches a glob of literals, `*` and `?`. In linear time for each `*`, which a
+ * regular expression does not promise: the names are the file's, and may be made to take hours.
+ */
+function matchesWildcards(name: string, glob: string): boolean {
+  let at = 0;
+  let place = 0;
+  let star = -1;
+  let retry = 0;
+  while (at < name.length) {
+    if (glob[place] === '*') {
+      star = place++;
+      retry = at;
+    } else if (glob[place] === name[at] || glob[place] === '?') {
+      at++;
+      place++;
+    } else if (star >= 0) {
+      // The last `*` takes one more.
+      place = star + 1;
+      at = ++retry;
+    } else {
+      return false;
+    }
+  }
+  while (glob[place] === '*') place++;
+  return place === glob.length;
 }
 
 /** The entries in another order; those that are equal in it stay in the order of the data. */
