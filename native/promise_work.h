@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -20,35 +21,42 @@ class PromiseWork : public Napi::AsyncWorker {
 
   // `keep_alive` stays reachable until the work is done: `run` writes into its memory.
   static Napi::Value Start(Napi::Env env, const Napi::Object& keep_alive, Run run, Wrap wrap) {
+    // Not Napi::Promise::Deferred: while a thread is being terminated no promise can be made, and
+    // its promise is then whatever the stack holds, which crashes Node when it is returned.
+    napi_deferred deferred = nullptr;
+    napi_value promise = nullptr;
+    if (napi_create_promise(env, &deferred, &promise) != napi_ok) return {};
     auto work = std::unique_ptr<PromiseWork>(
-        new PromiseWork(env, keep_alive, std::move(run), std::move(wrap)));
-    const Napi::Promise promise = work->deferred_.Promise();
+        new PromiseWork(env, deferred, keep_alive, std::move(run), std::move(wrap)));
     work.release()->Queue();
-    return promise;
+    return {env, promise};
   }
 
  protected:
   void Execute() override { result_ = run_(); }
 
   void OnOK() override {
-    if (!result_->ok()) {
-      deferred_.Reject(ToError(Env(), result_->status).Value());
-      return;
+    if (result_->ok()) {
+      napi_resolve_deferred(Env(), deferred_, wrap_(Env(), std::move(result_->value)));
+    } else {
+      napi_reject_deferred(Env(), deferred_, ToError(Env(), result_->status).Value());
     }
-    deferred_.Resolve(wrap_(Env(), std::move(result_->value)));
   }
 
-  void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
+  void OnError(const Napi::Error& error) override {
+    napi_reject_deferred(Env(), deferred_, error.Value());
+  }
 
  private:
-  PromiseWork(Napi::Env env, const Napi::Object& keep_alive, Run run, Wrap wrap)
+  PromiseWork(Napi::Env env, napi_deferred deferred, const Napi::Object& keep_alive, Run run,
+              Wrap wrap)
       : Napi::AsyncWorker(env),
-        deferred_(env),
+        deferred_(deferred),
         keep_alive_(Napi::Persistent(keep_alive)),
         run_(std::move(run)),
         wrap_(std::move(wrap)) {}
 
-  Napi::Promise::Deferred deferred_;
+  napi_deferred deferred_;
   Napi::ObjectReference keep_alive_;
   Run run_;
   Wrap wrap_;
