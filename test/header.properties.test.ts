@@ -242,6 +242,8 @@ function expectJsonParseAgrees(header: Buffer, data: Uint8Array): void {
     }
   } else {
     seen.accepted++;
+    // V8 13.6 (Node 24) now and then gives the key "\\u0000" as a backslash: no oracle for that one.
+    if (process.versions.v8.startsWith('13.6.') && reading.text.includes('\\u0000')) return;
     expect(isObject(reading.json)).toBe(true);
     const { __metadata__: metadata, ...entries } = reading.json as { [key: string]: Json };
     expect(new Set(container.keys())).toEqual(new Set(Object.keys(entries)));

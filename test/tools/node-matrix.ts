@@ -1,17 +1,18 @@
-// Runs the whole test suite with each major version of Node that the package supports, against the
-// one binary in build/Release: `npm run test:matrix`.
+// Runs the whole test suite with each version of Node that the package supports, all with the one
+// prebuilt binary that the package ships: `npm run test:matrix`.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** `engines` of package.json, and every even version since. */
-const NODE_MAJORS = [20, 22, 24, 26];
+/** The oldest of `engines` in package.json, and the newest of every even major version since. */
+const NODE_VERSIONS = ['20.19.0', '20', '22', '24', '26'];
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
-const addon = join(root, 'build', 'Release', 'safetensors_mmap.node');
+const prebuilds = join(root, 'prebuilds', `${process.platform}-${process.arch}`);
+const [addon] = readdirSync(prebuilds).map((file) => join(prebuilds, file));
 const cache = join(root, 'node_modules', '.cache', 'safetensors-mmap', 'node-matrix');
 const reports = mkdtempSync(join(tmpdir(), 'safetensors-mmap-matrix-'));
 
@@ -22,14 +23,14 @@ interface Counts {
 }
 
 /**
- * Installs the newest binary of each major version from the registry. The package `node` fetches
+ * Installs the newest binary of each version from the registry. The package `node` fetches
  * the same ones in an install script, which npm may block.
  */
-function installNodes(): Map<number, string> {
+function installNodes(): Map<string, string> {
   mkdirSync(cache, { recursive: true });
   writeFileSync(join(cache, 'package.json'), '{ "private": true }\n');
-  const specs = NODE_MAJORS.map(
-    (major) => `node${major}@npm:node-${process.platform}-${process.arch}@${major}`,
+  const specs = NODE_VERSIONS.map(
+    (version) => `node${version}@npm:node-${process.platform}-${process.arch}@${version}`,
   );
   const { status } = spawnSync('npm', ['install', '--ignore-scripts', '--no-save', ...specs], {
     cwd: cache,
@@ -37,16 +38,21 @@ function installNodes(): Map<number, string> {
   });
   if (status !== 0) throw new Error(`npm install ${specs.join(' ')} failed`);
   return new Map(
-    NODE_MAJORS.map((major) => [major, join(cache, 'node_modules', `node${major}`, 'bin', 'node')]),
+    NODE_VERSIONS.map((version) => [
+      version,
+      join(cache, 'node_modules', `node${version}`, 'bin', 'node'),
+    ]),
   );
 }
 
 /** The version that a binary says it is. */
-function versionOf(node: string, major: number): string {
+function versionOf(node: string, expected: string): string {
   const { stdout, error } = spawnSync(node, ['--version'], { encoding: 'utf8' });
   if (error) throw error;
   const version = stdout.trim();
-  if (!version.startsWith(`v${major}.`)) throw new Error(`${node} is ${version}, not ${major}`);
+  if (!`${version}.`.startsWith(`v${expected}.`)) {
+    throw new Error(`${node} is ${version}, not ${expected}`);
+  }
   return version;
 }
 
@@ -61,7 +67,11 @@ function runSuite(node: string, version: string): Counts {
   const { status } = spawnSync(node, [vitest, ...args], {
     cwd: root,
     stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH}` },
+    env: {
+      ...process.env,
+      PATH: `${dirname(node)}${delimiter}${process.env.PATH}`,
+      PREBUILDS_ONLY: '1', // node-gyp-build: not what build/Release has
+    },
   });
   const { numPassedTests, numFailedTests, numPendingTests } = JSON.parse(
     readFileSync(report, 'utf8'),
@@ -78,11 +88,11 @@ function runSuite(node: string, version: string): Counts {
 const total: Counts = { passed: 0, failed: 0, skipped: 0 };
 const lines: string[] = [];
 const binary = sha256(addon);
-for (const [major, node] of installNodes()) {
-  let version = `v${major}`;
+for (const [wanted, node] of installNodes()) {
+  let version = `v${wanted}`;
   let counts: Counts;
   try {
-    version = versionOf(node, major);
+    version = versionOf(node, wanted);
     console.log(`\n== Node ${version}`);
     counts = runSuite(node, version);
   } catch (error) {
