@@ -39,7 +39,7 @@ export class Opening {
   readonly fullPath: string;
   readonly #options: CheckedOptions;
   #opened: OpenedFile | undefined;
-  /** The beginning of the file; only until the header is whole. */
+  /** The beginning of the file. Memory that openings may share: nothing of it outlives the opening. */
   #prefix: Buffer = Buffer.alloc(0);
   /** Where the header ends in the file, and where what is needed of it does. */
   #dataStart = 0;
