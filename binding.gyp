@@ -6,6 +6,7 @@
         "native/addon.cc",
         "native/binding_buffer.cc",
         "native/binding_file.cc",
+        "native/binding_range.cc",
         "native/core/file_posix.cc",
         "native/core/mapping_posix.cc",
         "native/older_glibc.cc",

@@ -26,6 +26,14 @@ std::optional<uint64_t> ToByteCount(const Napi::Value& value) {
   return count;
 }
 
+bool IsUint8Array(const Napi::Value& value) {
+  return value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array;
+}
+
+std::span<std::byte> BytesOf(Napi::Uint8Array array) {
+  return {reinterpret_cast<std::byte*>(array.Data()), array.ByteLength()};
+}
+
 Napi::Value ThrowBadArgument(Napi::Env env, const char* message) {
   Napi::TypeError::New(env, message).ThrowAsJavaScriptException();
   return env.Undefined();
@@ -35,6 +43,7 @@ Napi::Value ThrowBadArgument(Napi::Env env, const char* message) {
 
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   safetensors::RegisterFile(env, exports);
+  safetensors::RegisterRange(env, exports);
   safetensors::RegisterBuffer(env, exports);
   return exports;
 }

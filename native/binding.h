@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "core/status.h"
 #include "napi_setup.h"
@@ -10,6 +11,7 @@
 namespace safetensors {
 
 void RegisterFile(Napi::Env env, Napi::Object exports);    // binding_file.cc
+void RegisterRange(Napi::Env env, Napi::Object exports);   // binding_range.cc
 void RegisterBuffer(Napi::Env env, Napi::Object exports);  // binding_buffer.cc
 
 // A failure of the core as a JavaScript Error; src/native.ts gives it Node's message and code.
@@ -18,6 +20,9 @@ Napi::Error ToError(Napi::Env env, const Status& status);
 
 // A whole number of bytes that a double holds exactly; nothing for any other value.
 std::optional<uint64_t> ToByteCount(const Napi::Value& value);
+
+bool IsUint8Array(const Napi::Value& value);
+std::span<std::byte> BytesOf(Napi::Uint8Array array);
 
 // Leaves a TypeError pending: src/ has checked every argument, so that this is a bug of ours, but
 // one that must not cost the process.

@@ -11,11 +11,6 @@ namespace {
 // Random, so that no other addon's externals pass for ours.
 constexpr napi_type_tag kFileHandleTag = {0x6d1f9a53c7e84b02, 0xb1c05e2d94f7a386};
 
-struct Opened {
-  FileHandle handle;
-  size_t prefix_bytes = 0;
-};
-
 // Opens and maps a file, and reads its beginning into `prefix`: with a header that fits there, one
 // trip to another thread does for the whole opening.
 Result<Opened> Open(const std::string& path, std::span<std::byte> prefix) {
@@ -35,27 +30,6 @@ Result<Opened> Open(const std::string& path, std::span<std::byte> prefix) {
   opened.handle.mapping = std::move(mapping.value);
   opened.prefix_bytes = read.value;
   return opened;
-}
-
-// {handle, prefixBytes, size, device, inode, modifiedNs}
-Napi::Value WrapOpened(Napi::Env env, Opened opened) {
-  const FileIdentity identity = opened.handle.file->identity();
-  Napi::Object result = Napi::Object::New(env);
-  result.Set("handle", WrapFileHandle(env, std::move(opened.handle)));
-  result.Set("prefixBytes", Napi::Number::New(env, static_cast<double>(opened.prefix_bytes)));
-  result.Set("size", Napi::Number::New(env, static_cast<double>(identity.size)));
-  result.Set("device", Napi::BigInt::New(env, identity.device));
-  result.Set("inode", Napi::BigInt::New(env, identity.inode));
-  result.Set("modifiedNs", Napi::BigInt::New(env, identity.modified_ns));
-  return result;
-}
-
-std::span<std::byte> BytesOf(Napi::Uint8Array array) {
-  return {reinterpret_cast<std::byte*>(array.Data()), array.ByteLength()};
-}
-
-bool IsUint8Array(const Napi::Value& value) {
-  return value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array;
 }
 
 bool AreOpenArguments(const Napi::CallbackInfo& info) {
@@ -150,6 +124,18 @@ Napi::Value Close(const Napi::CallbackInfo& info) {
 }
 
 }  // namespace
+
+Napi::Value WrapOpened(Napi::Env env, Opened opened) {
+  const FileIdentity identity = opened.handle.file->identity();
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("handle", WrapFileHandle(env, std::move(opened.handle)));
+  result.Set("prefixBytes", Napi::Number::New(env, static_cast<double>(opened.prefix_bytes)));
+  result.Set("size", Napi::Number::New(env, static_cast<double>(identity.size)));
+  result.Set("device", Napi::BigInt::New(env, identity.device));
+  result.Set("inode", Napi::BigInt::New(env, identity.inode));
+  result.Set("modifiedNs", Napi::BigInt::New(env, identity.modified_ns));
+  return result;
+}
 
 Napi::Value WrapFileHandle(Napi::Env env, FileHandle handle) {
   auto owned = std::make_unique<FileHandle>(std::move(handle));

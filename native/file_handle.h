@@ -1,4 +1,4 @@
-// The handle JavaScript has of an open, mapped file.
+// The handle JavaScript has of an open, mapped file, or of a range that files are mapped into.
 #pragma once
 
 #include <memory>
@@ -25,7 +25,8 @@ struct Lease {
 // Owned by a type-tagged External, whose finalizer deletes it; used on the JavaScript thread only.
 // `close` empties it earlier. Work in flight takes copies of the pointers, never the handle itself.
 struct FileHandle {
-  std::shared_ptr<const File> file;  // until the header is read; a mapping needs no descriptor
+  // Until the header is read: a mapping needs no descriptor. None for a range.
+  std::shared_ptr<const File> file;
   std::shared_ptr<Mapping> mapping;  // until `close`
   // By the address where their buffers begin. Shared with the buffers' finalizers, which may run
   // before or after this handle is gone.
@@ -41,6 +42,14 @@ struct FileHandle {
   void NoteCopy(Napi::ArrayBuffer copy);
   void DetachCopies();
 };
+
+struct Opened {
+  FileHandle handle;
+  size_t prefix_bytes = 0;
+};
+
+// {handle, prefixBytes, size, device, inode, modifiedNs}
+Napi::Value WrapOpened(Napi::Env env, Opened opened);
 
 Napi::Value WrapFileHandle(Napi::Env env, FileHandle handle);
 

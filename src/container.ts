@@ -58,7 +58,7 @@ export function openOptions(options: OpenOptions = {}): CheckedOptions {
 export interface TensorInfo {
   readonly dtype: Dtype;
   readonly shape: readonly number[];
-  /** First and last + 1, in bytes from the start of the data. */
+  /** First and last + 1, in bytes from the start of the file's data. */
   readonly dataOffsets: readonly [begin: number, end: number];
 }
 
@@ -125,11 +125,10 @@ export abstract class Container implements Iterable<[name: string, tensor: AnyTe
   info(name: string): TensorInfo {
     const table = this.#openTable();
     const entry = this.#find(table, name);
-    const { begins, ends } = table.columns;
     return {
       dtype: table.dtype(entry).name,
       shape: table.shape(entry),
-      dataOffsets: [begins[entry], ends[entry]],
+      dataOffsets: table.dataOffsets(entry),
     };
   }
 

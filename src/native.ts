@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 
 declare const handleBrand: unique symbol;
 
-/** An open, mapped file; garbage collection closes it if `close` does not. */
+/** An open, mapped file, or a range that files are mapped into; garbage collection closes it if `close` does not. */
 export interface FileHandle {
   readonly [handleBrand]: true;
 }
@@ -19,6 +19,13 @@ export interface OpenedFile {
   inode: bigint;
   /** Nanoseconds since 1970. */
   modifiedNs: bigint;
+}
+
+/** Sizes of files, up to the first that has none. */
+export interface FileSizes {
+  sizes: number[];
+  /** Why the file after the last of them has no size. */
+  failure?: NativeFailure;
 }
 
 /** A failure of a native call, before it is given Node's shape. */
@@ -40,6 +47,27 @@ export interface NativeAddon {
    */
   open(path: string, prefix: Uint8Array): Promise<OpenedFile>;
   openSync(path: string, prefix: Uint8Array): OpenedFile;
+  /** Bytes of a page: files are mapped at multiples of it. */
+  readonly pageBytes: number;
+  /** Sizes of regular files that need not be opened for it; on another thread. */
+  fileSizes(paths: readonly string[]): Promise<FileSizes>;
+  /**
+   * Reserves addresses for files, and no memory. There may be buffers over the range only when files
+   * are mapped to all of its pages.
+   */
+  reserve(byteLength: number): FileHandle;
+  /**
+   * Opens a regular file of `byteLength` bytes, maps it at `offset` of a range, a multiple of the page,
+   * and reads its first bytes as {@link open} does. One of another length is neither mapped nor read.
+   * The handle shares the mapping of the range, and closes apart from it.
+   */
+  openInto(
+    range: FileHandle,
+    path: string,
+    offset: number,
+    byteLength: number,
+    prefix: Uint8Array,
+  ): Promise<OpenedFile>;
   /**
    * Reads into `target` from `offset`; returns the bytes read, fewer only at the file's end. Nobody
    * else may have `target` meanwhile: its memory is written to from another thread.

@@ -25,6 +25,9 @@ class File {
   // Opens a regular file for reading. Never waits: a FIFO without a writer is refused, not awaited.
   static Result<std::shared_ptr<const File>> Open(const std::string& path);
 
+  // Bytes of the regular file that the path leads to, without opening it.
+  static Result<uint64_t> Size(const std::string& path);
+
   File(const File&) = delete;
   File& operator=(const File&) = delete;
   ~File();

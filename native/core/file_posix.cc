@@ -76,6 +76,13 @@ Result<std::shared_ptr<const File>> File::Open(const std::string& path) {
   return std::shared_ptr<const File>(std::make_shared<Opened>(descriptor, identity));
 }
 
+Result<uint64_t> File::Size(const std::string& path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0) return Status::System(errno, "open");
+  if (const Status status = CheckRegular(info.st_mode); !status.ok()) return status;
+  return static_cast<uint64_t>(info.st_size);
+}
+
 File::~File() { close(descriptor_); }
 
 Result<size_t> File::Read(uint64_t offset, std::span<std::byte> target) const {

@@ -18,12 +18,15 @@ class Mapping {
   // Reserves `length` bytes of addresses: no memory, and no access until a file is mapped there.
   static Result<std::shared_ptr<Mapping>> Reserve(uint64_t length);
 
+  static uint64_t PageBytes();
+
   Mapping(const Mapping&) = delete;
   Mapping& operator=(const Mapping&) = delete;
   ~Mapping();
 
   // Maps the first `length` bytes of `file` at `offset` (a multiple of the page size) of the range.
   // Copy-on-write: a write to these pages stays in this process and never reaches the file.
+  // Threads may map at once where their ranges share no page.
   Status MapFile(const File& file, uint64_t length, uint64_t offset);
 
   bool Contains(uint64_t offset, uint64_t length) const {

@@ -1,4 +1,5 @@
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <limits>
@@ -22,6 +23,8 @@ Result<std::shared_ptr<Mapping>> Mapping::Reserve(uint64_t length) {
   return std::shared_ptr<Mapping>(
       std::make_shared<Reserved>(static_cast<std::byte*>(base), length));
 }
+
+uint64_t Mapping::PageBytes() { return static_cast<uint64_t>(sysconf(_SC_PAGESIZE)); }
 
 Mapping::~Mapping() {
   if (length_ > 0) munmap(base_, length_);

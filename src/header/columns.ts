@@ -3,6 +3,11 @@ import { FITS, sizeVerdict } from './size.ts';
 /** `"":{"dtype":"U8","shape":[],"data_offsets":[0,0]}`: no entry of a tensor is shorter. */
 const SHORTEST_ENTRY_BYTES = 49;
 
+/** The columns that a table is made of: see {@link Columns}. */
+export type TableColumns = Readonly<
+  Pick<Columns, 'count' | 'dtypes' | 'begins' | 'ends' | 'nameStarts' | 'nameEnds' | 'shapeStarts'>
+>;
+
 /**
  * What the header says of its tensors, a column for each property. Entries are numbered in the
  * order of the header.
@@ -40,6 +45,18 @@ export class Columns {
     this.nameEnds = new Int32Array(most);
     this.shapeStarts = new Int32Array(most);
     this.verdicts = new Uint8Array(most);
+  }
+
+  /** Whether they have room for the entries of any header of so many bytes. */
+  fits(headerBytes: number): boolean {
+    return Math.ceil(headerBytes / SHORTEST_ENTRY_BYTES) <= this.dtypes.length;
+  }
+
+  /** Forgets all entries. */
+  clear(): void {
+    this.count = 0;
+    this.tiles = true;
+    this.#end = 0;
   }
 
   /** Adds an entry; `elements` is undefined when the shape's product overflows. */

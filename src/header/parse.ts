@@ -16,13 +16,32 @@ import { firstInvalidUtf8 } from './utf8.ts';
 /** What becomes of a name that appears twice: see {@link OpenOptions.duplicates}. */
 export type DuplicatePolicy = 'reject' | 'last-wins';
 
-export interface ParseOptions {
+export interface HeaderPlace {
   /** Bytes that follow the header in the file. */
   dataLength: number;
-  duplicates: DuplicatePolicy;
   /** The file, for messages. */
   path?: string | undefined;
 }
+
+export interface ParseOptions extends HeaderPlace {
+  duplicates: DuplicatePolicy;
+}
+
+/** A header that has passed every check, and what `names` made of its names. */
+export interface CheckedHeader<Names> {
+  readonly bytes: Buffer;
+  readonly columns: Columns;
+  readonly names: Names;
+  /** Entries in the order of their data; `undefined` when that is the header's order. */
+  readonly offsetOrder: Uint32Array | undefined;
+  readonly metadata: MetadataRanges;
+}
+
+/**
+ * What is made of the names of a header whose grammar is right, its layout not being checked yet.
+ * Throws an {@link EntryFault} for one that may not be there twice, or drops the earlier entry.
+ */
+export type NameCheck<Names> = (bytes: Buffer, columns: Columns) => Names;
 
 const METADATA = Buffer.from('__metadata__');
 
@@ -37,13 +56,44 @@ const ABSENT = -1;
  * @throws {SafetensorsError} for every header that the format refuses
  */
 export function parseHeader(bytes: Buffer, options: ParseOptions): HeaderTable {
-  const { dataLength, duplicates, path } = options;
+  const { duplicates } = options;
+  const { names, ...checked } = checkHeader(
+    bytes,
+    new Columns(bytes.length),
+    options,
+    duplicates === 'reject',
+    (_, columns) => indexNames(bytes, columns, duplicates),
+  );
+  return new HeaderTable({ ...checked, index: names });
+}
+
+/**
+ * Parses and checks a header whose names are somebody else's affair: `columns` are filled with its
+ * entries, then `checkNames` is called, then the layout of the data is checked.
+ *
+ * @throws {SafetensorsError} for every header that the format refuses
+ */
+export function checkHeader<Names>(
+  bytes: Buffer,
+  columns: Columns,
+  { dataLength, path }: HeaderPlace,
+  rejectDuplicates: boolean,
+  checkNames: NameCheck<Names>,
+): CheckedHeader<Names> {
   // First of all: the scanner relies on it, and so does whoever decodes a name.
   if (!isUtf8(bytes)) throw utf8Error(bytes, path);
-  const parser = new HeaderParser(bytes);
+  const parser = new HeaderParser(bytes, columns);
   try {
-    parser.scan();
-    return parser.check(dataLength, duplicates);
+    const metadata = parser.scan();
+    if (rejectDuplicates) checkMetadataKeys(bytes, metadata);
+    const names = checkNames(bytes, columns);
+    return {
+      bytes,
+      columns,
+      names,
+      offsetOrder: checkLayout(bytes, columns, dataLength),
+      metadata,
+    };
   } catch (fault) {
     if (!(fault instanceof HeaderFault)) throw fault;
     const tensor = parser.tensorOf(fault);
@@ -51,6 +101,35 @@ export function parseHeader(bytes: Buffer, options: ParseOptions): HeaderTable {
     const message = `${subject}${fault.message}, at byte ${LENGTH_BYTES + fault.at}`;
     throw new SafetensorsError(fault.code, message, { path, tensor });
   }
+}
+
+/** Duplicates are an error, or give way to the last of them. */
+export function indexNames(
+  bytes: Buffer,
+  columns: Columns,
+  duplicates: DuplicatePolicy,
+): NameIndex {
+  const { count, nameStarts, nameEnds } = columns;
+  const index = new NameIndex(bytes, nameStarts, nameEnds, count);
+  let kept = 0;
+  for (let entry = 0; entry < count; entry++) {
+    // Entries move down over those that gave way before them; without duplicates none does.
+    if (kept !== entry) columns.move(entry, kept);
+    const earlier = index.insert(kept, entry);
+    if (earlier === ABSENT) {
+      kept++;
+    } else if (duplicates === 'reject') {
+      throw duplicateName(columns, kept);
+    } else {
+      columns.move(kept, earlier);
+    }
+  }
+  columns.count = kept;
+  return index;
+}
+
+export function duplicateName({ nameStarts }: Columns, entry: number): EntryFault {
+  return new EntryFault('DUPLICATE_KEY', 'a second entry of this name', nameStarts[entry], entry);
 }
 
 function utf8Error(bytes: Buffer, path: string | undefined): SafetensorsError {
@@ -69,14 +148,14 @@ class HeaderParser {
   #nameStart = ABSENT;
   #nameEnd = ABSENT;
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, columns: Columns) {
     this.#bytes = bytes;
     this.#scanner = new JsonScanner(bytes);
-    this.#columns = new Columns(bytes.length);
+    this.#columns = columns;
   }
 
-  /** The grammar: fills the columns in the order of the header. */
-  scan(): void {
+  /** The grammar: fills the columns in the order of the header; returns where its metadata is. */
+  scan(): MetadataRanges {
     const scanner = this.#scanner;
     const canonical = new CanonicalEntries(this.#bytes, this.#columns);
     scanner.expect(OPEN_BRACE, 'that opens the header');
@@ -90,20 +169,7 @@ class HeaderParser {
     }
     scanner.next();
     if (scanner.pos < scanner.end) scanner.fail('nothing but white space after the header');
-  }
-
-  /** What only the header as a whole can tell: names that appear twice, and the layout. */
-  check(dataLength: number, duplicates: DuplicatePolicy): HeaderTable {
-    const metadata = this.#metadata ?? NO_METADATA;
-    if (duplicates === 'reject') checkMetadataKeys(this.#bytes, metadata);
-    const index = this.#indexNames(duplicates);
-    return new HeaderTable({
-      bytes: this.#bytes,
-      columns: this.#columns,
-      index,
-      offsetOrder: checkLayout(this.#bytes, this.#columns, dataLength),
-      metadata,
-    });
+    return this.#metadata ?? NO_METADATA;
   }
 
   /** The name of the tensor that a fault is about, if it is about one. */
@@ -134,28 +200,5 @@ class HeaderParser {
     } else {
       throw new HeaderFault('DUPLICATE_KEY', 'a second "__metadata__"', stringStart);
     }
-  }
-
-  /** Duplicates are an error, or give way to the last of them. */
-  #indexNames(duplicates: DuplicatePolicy): NameIndex {
-    const columns = this.#columns;
-    const { count, nameStarts, nameEnds } = columns;
-    const index = new NameIndex(this.#bytes, nameStarts, nameEnds, count);
-    let kept = 0;
-    for (let entry = 0; entry < count; entry++) {
-      // Entries move down over those that gave way before them; without duplicates none does.
-      if (kept !== entry) columns.move(entry, kept);
-      const earlier = index.insert(kept, entry);
-      if (earlier === ABSENT) {
-        kept++;
-      } else if (duplicates === 'reject') {
-        const at = nameStarts[kept];
-        throw new EntryFault('DUPLICATE_KEY', 'a second entry of this name', at, kept);
-      } else {
-        columns.move(kept, earlier);
-      }
-    }
-    columns.count = kept;
-    return index;
   }
 }

@@ -1,6 +1,6 @@
 import { DTYPES, type DtypeInfo } from '../dtypes.ts';
 import { byteCount } from '../layout.ts';
-import type { Columns } from './columns.ts';
+import type { TableColumns } from './columns.ts';
 import { decodeMetadata, type MetadataRanges } from './metadata.ts';
 import type { NameIndex } from './name-index.ts';
 import { readShape } from './shape.ts';
@@ -15,7 +15,7 @@ let scratch = new Uint8Array(1024);
  */
 export class HeaderTable {
   /** Entries are numbered in the header's order. */
-  readonly columns: Columns;
+  readonly columns: TableColumns;
   readonly #bytes: Buffer;
   readonly #index: NameIndex;
   /** Entries in the order of their data; `undefined` when that is the header's order. */
@@ -25,7 +25,7 @@ export class HeaderTable {
 
   constructor(parts: {
     bytes: Buffer;
-    columns: Columns;
+    columns: TableColumns;
     index: NameIndex;
     offsetOrder: Uint32Array | undefined;
     metadata: MetadataRanges;
@@ -62,6 +62,11 @@ export class HeaderTable {
 
   shape(entry: number): number[] {
     return readShape(this.#bytes, this.columns.shapeStarts[entry]);
+  }
+
+  /** First and last + 1 byte of the tensor, from the start of its file's data. */
+  dataOffsets(entry: number): [begin: number, end: number] {
+    return [this.columns.begins[entry], this.columns.ends[entry]];
   }
 
   byteLength(entry: number): number {
