@@ -94,21 +94,25 @@ export interface NativeAddon {
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
-let addon: NativeAddon | undefined;
+/**
+ * Loaded with the module and not when the first file is opened: that is not to wait for it. A
+ * failure is kept for when the addon is needed, since reading bytes in memory does without it.
+ */
+const addon: NativeAddon | Error = loadOrFail();
 
-/** The native addon, loaded when it is first needed: reading bytes in memory does without it. */
+/** The native addon. */
 export function native(): NativeAddon {
-  addon ??= load();
+  if (addon instanceof Error) throw addon;
   return addon;
 }
 
-function load(): NativeAddon {
+function loadOrFail(): NativeAddon | Error {
   const require = createRequire(join(root, 'package.json'));
   const findAddon: (directory: string) => NativeAddon = require('node-gyp-build');
   try {
     return findAddon(root);
   } catch (cause) {
-    throw new Error(
+    return new Error(
       `safetensors-mmap has no native addon that loads on ${process.platform}-${process.arch}. ` +
         'No prebuilt binary fits, or it was not compiled at install: with a C++20 compiler, ' +
         'run `npm rebuild safetensors-mmap --foreground-scripts`. ' +

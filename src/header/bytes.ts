@@ -1,8 +1,8 @@
 /** Bytes of the length before the header: positions in messages count from the file's start. */
 export const LENGTH_BYTES = 8;
 
-/** NULs behind a header: one that ends every loop, and room for three words that begin at it. */
-export const HEADER_PADDING = 16;
+/** NULs behind a header: one that ends every loop, and room for the words that are read beyond it. */
+export const HEADER_PADDING = 48;
 
 /** Memory for a header of so many bytes, which are the caller's to fill, with its padding. */
 export function allocateHeader(length: number): Buffer {

@@ -1,56 +1,64 @@
 import { DTYPES } from '../dtypes.ts';
-import { MAX_SIZE } from '../layout.ts';
+import { byteCount, MAX_SIZE } from '../layout.ts';
 import type { Columns } from './columns.ts';
 import { CLOSE_BRACKET, COMMA, QUOTE } from './json.ts';
+import { FITS, sizeVerdict } from './size.ts';
+import { fourDigits, plainTextEnd, sameText } from './words.ts';
 
 const ABSENT = -1;
 const ZERO = 0x30;
+const UNDERSCORE = 0x5f;
 const METADATA_LENGTH = '__metadata__'.length;
 
-/** Digits that an integer of 32 bits holds whatever they are. */
-const CHUNK_DIGITS = 9;
+/** Text of an entry between what differs, as the reference writes it. */
+const OPEN = Buffer.from('":{"dtype":"');
+const SHAPE = Buffer.from('","shape":[');
+const OFFSETS = Buffer.from('],"data_offsets":[');
+const DTYPE_NAMES = DTYPES.map(({ name }) => Buffer.from(name));
+
+/** `]},"` closes an entry and opens the name of the next: the word that it is in the header. */
+const NEXT = Buffer.from(']},"').readInt32LE();
+
+/** Digits that an integer of 32 bits holds whatever they are, in words of four. */
+const CHUNK_DIGITS = 8;
 const POWERS_OF_TEN = Float64Array.from({ length: CHUNK_DIGITS + 1 }, (_, n) => 10 ** n);
 
-/** Up to four characters as the little-endian word that they are in the header. */
-function word(text: string): number {
-  return Buffer.from(text.padEnd(4, '\0')).readInt32LE();
+/** Descriptions that are remembered: 2^4. Models have fewer dtypes and shapes in what repeats. */
+const SLOT_BITS = 4;
+
+/** The text from the quote that closes a name to the first offset, and what it says. */
+interface Description {
+  start: number;
+  length: number;
+  dtype: number;
+  shapeStart: number;
+  elements: number;
+  /** Bytes that the data of such a tensor has, if it fits whole bytes. */
+  byteLength: number;
 }
-
-/** `":{"dtype":"` closes a name and opens its entry. */
-const OPEN = [word('":{"'), word('dtyp'), word('e":"')] as const;
-/** `","shape":[` closes the dtype. */
-const SHAPE = [word('","s'), word('hape'), word('":[')] as const;
-/** `],"data_offsets":[` closes the shape. */
-const OFFSETS = [word('],"d'), word('ata_'), word('offs'), word('ets"'), word(':[')] as const;
-/** `]},"` closes the entry and opens the name of the next. */
-const NEXT = word(']},"');
-
-const THREE_BYTES = 0xffffff;
-const TWO_BYTES = 0xffff;
-
-/** Each dtype's name and the quote behind it, as three words, and which of their bits count. */
-const DTYPE_WORDS = Int32Array.from(
-  DTYPES.flatMap(({ name }) => [0, 4, 8].map((at) => word(`${name}"`.slice(at, at + 4)))),
-);
-const DTYPE_MASKS = DTYPE_WORDS.map((word) => (word === 0 ? 0 : -1 >>> (Math.clz32(word) & ~7)));
-const DTYPE_LENGTHS = Int32Array.from(DTYPES, ({ name }) => name.length);
 
 /**
  * Reads the entries that look exactly as the reference writes them: compact JSON, `dtype`, `shape`
  * and `data_offsets` in this order, a name without escapes. Everything else, right or wrong, it
  * leaves to the full grammar, and so it has no errors of its own.
  *
- * Works in words of four bytes wherever it can; the header's padding makes words at its end safe.
+ * A model repeats itself, and its header does: most entries say of their tensor what one of the last
+ * two said (weights and their scales alternate), and begin where the last one ended. So text is
+ * compared with that of those entries first, and is read only where it differs. Functions are small
+ * on purpose: V8 compiles them within the first of a process's headers, where it would still be
+ * compiling one large loop when that header ends.
  */
 export class CanonicalEntries {
   readonly #bytes: Buffer;
   readonly #view: DataView;
   readonly #columns: Columns;
+  readonly #descriptions = Array.from({ length: 1 << SLOT_BITS }, () => ({ ...NOTHING }));
+  /** Where the digits of the last end stand, and how many there are. */
+  #endStart = 0;
+  #endLength = 0;
+  #end = 0;
   /** What {@link #readInteger} read last. */
   #integer = 0;
-  /** The dtypes of the last entry and of the one before: weights and their scales alternate. */
-  #dtype = 0;
-  #otherDtype = 0;
 
   constructor(bytes: Buffer, columns: Columns) {
     this.#bytes = bytes;
@@ -63,137 +71,159 @@ export class CanonicalEntries {
    * another name; returns where the first stands that was not read.
    */
   read(start: number): number {
+    let item = start;
+    if (this.#bytes[item] !== QUOTE) return item;
+    for (;;) {
+      const next = this.#readEntry(item + 1);
+      if (next === ABSENT) return item;
+      item = next;
+    }
+  }
+
+  /** Reads the entry whose name begins at `nameStart`; returns the quote of the next name. */
+  #readEntry(nameStart: number): number {
     const bytes = this.#bytes;
     const view = this.#view;
-    let item = start;
-    if (bytes[item] !== QUOTE) return item;
-    for (;;) {
-      const nameStart = item + 1;
-      const nameEnd = this.#skipPlainText(nameStart);
-      if (
-        view.getInt32(nameEnd, true) !== OPEN[0] ||
-        view.getInt32(nameEnd + 4, true) !== OPEN[1] ||
-        view.getInt32(nameEnd + 8, true) !== OPEN[2] ||
-        (nameEnd - nameStart === METADATA_LENGTH && bytes[nameStart] === 0x5f)
-      ) {
-        return item;
-      }
-      let pos = this.#readDtype(nameEnd + 12);
-      if (
-        pos === ABSENT ||
-        view.getInt32(pos, true) !== SHAPE[0] ||
-        view.getInt32(pos + 4, true) !== SHAPE[1] ||
-        (view.getInt32(pos + 8, true) & THREE_BYTES) !== SHAPE[2]
-      ) {
-        return item;
-      }
+    const nameEnd = plainTextEnd(view, nameStart);
+    if (nameEnd - nameStart === METADATA_LENGTH && bytes[nameStart] === UNDERSCORE) return ABSENT;
 
-      const shapeStart = pos + 11;
-      pos = shapeStart;
-      let elements = 1;
-      if (bytes[pos] !== CLOSE_BRACKET) {
-        for (;;) {
-          pos = this.#readInteger(pos);
-          if (pos === ABSENT) return item;
-          elements *= this.#integer;
-          if (elements > MAX_SIZE) return item;
-          if (bytes[pos] !== COMMA) break;
-          pos++;
-        }
-      }
-
-      if (
-        view.getInt32(pos, true) !== OFFSETS[0] ||
-        view.getInt32(pos + 4, true) !== OFFSETS[1] ||
-        view.getInt32(pos + 8, true) !== OFFSETS[2] ||
-        view.getInt32(pos + 12, true) !== OFFSETS[3] ||
-        (view.getInt32(pos + 16, true) & TWO_BYTES) !== OFFSETS[4]
-      ) {
-        return item;
-      }
-      pos = this.#readInteger(pos + 18);
-      if (pos === ABSENT || bytes[pos] !== COMMA) return item;
-      const begin = this.#integer;
-      pos = this.#readInteger(pos + 1);
-      if (pos === ABSENT || view.getInt32(pos, true) !== NEXT) return item;
-      const end = this.#integer;
-
-      this.#columns.add(nameStart, nameEnd, this.#dtype, shapeStart, elements, begin, end);
-      item = pos + 3;
+    const description = this.#descriptions[slotOf(view, nameEnd)];
+    if (
+      !sameText(view, description.start, nameEnd, description.length) &&
+      !this.#describe(nameEnd, description)
+    ) {
+      return ABSENT;
     }
+
+    const beginStart = nameEnd + description.length;
+    const endLength = this.#endLength;
+    let begin = this.#end;
+    let pos = beginStart + endLength;
+    if (bytes[pos] !== COMMA || !sameText(view, this.#endStart, beginStart, endLength)) {
+      pos = this.#readInteger(beginStart);
+      if (pos === ABSENT || bytes[pos] !== COMMA) return ABSENT;
+      begin = this.#integer;
+    }
+    const endStart = pos + 1;
+    pos = this.#readInteger(endStart);
+    if (pos === ABSENT || view.getInt32(pos, true) !== NEXT) return ABSENT;
+    const end = this.#integer;
+    this.#endStart = endStart;
+    this.#endLength = pos - endStart;
+    this.#end = end;
+
+    const { dtype, shapeStart, elements, byteLength } = description;
+    const verdict = end - begin === byteLength ? FITS : sizeVerdict(elements, dtype, begin, end);
+    const ownShapeStart = nameEnd + (shapeStart - description.start);
+    this.#columns.add(nameStart, nameEnd, dtype, ownShapeStart, verdict, begin, end);
+    return pos + 3;
   }
 
-  /** Where the first quote, backslash or control character stands. */
-  #skipPlainText(start: number): number {
-    const view = this.#view;
-    let pos = start;
-    for (;;) {
-      const word = view.getInt32(pos, true);
-      // The highest bit of a byte is set below where the byte is 0x22, 0x5c, or under 0x20 (Mycroft's
-      // test for a zero byte); bytes above the first such one may be set too.
-      const quote = word ^ 0x22222222;
-      const backslash = word ^ 0x5c5c5c5c;
-      const special =
-        (((quote - 0x01010101) & ~quote) |
-          ((backslash - 0x01010101) & ~backslash) |
-          ((word - 0x20202020) & ~word)) &
-        0x80808080;
-      if (special !== 0) return pos + ((31 - Math.clz32(special & -special)) >>> 3);
-      pos += 4;
-    }
-  }
-
-  /** Reads a dtype up to its closing quote into `#dtype`; returns where that stands, or ABSENT. */
-  #readDtype(pos: number): number {
-    let dtype = this.#dtype;
-    if (!this.#isDtype(dtype, pos)) {
-      dtype = this.#otherDtype;
-      if (!this.#isDtype(dtype, pos)) {
-        dtype = 0;
-        while (!this.#isDtype(dtype, pos)) if (++dtype === DTYPES.length) return ABSENT;
+  /** Reads dtype and shape of the entry whose name ends at `start`; whether it could. */
+  #describe(start: number, description: Description): boolean {
+    const bytes = this.#bytes;
+    if (!this.#isText(OPEN, start)) return false;
+    const dtypeStart = start + OPEN.length;
+    const dtypeEnd = plainTextEnd(this.#view, dtypeStart);
+    const dtype = this.#findDtype(dtypeStart, dtypeEnd);
+    if (dtype === ABSENT || !this.#isText(SHAPE, dtypeEnd)) return false;
+    const shapeStart = dtypeEnd + SHAPE.length;
+    let pos = shapeStart;
+    let elements = 1;
+    if (bytes[pos] !== CLOSE_BRACKET) {
+      for (;;) {
+        pos = this.#readInteger(pos);
+        if (pos === ABSENT) return false;
+        elements *= this.#integer;
+        if (elements > MAX_SIZE) return false;
+        if (bytes[pos] !== COMMA) break;
+        pos++;
       }
-      this.#otherDtype = this.#dtype;
-      this.#dtype = dtype;
     }
-    return pos + DTYPE_LENGTHS[dtype];
+    if (!this.#isText(OFFSETS, pos)) return false;
+    description.start = start;
+    description.length = pos + OFFSETS.length - start;
+    description.dtype = dtype;
+    description.shapeStart = shapeStart;
+    description.elements = elements;
+    const byteLength = byteCount(elements, DTYPES[dtype].bits);
+    description.byteLength =
+      Number.isInteger(byteLength) && byteLength <= MAX_SIZE ? byteLength : ABSENT;
+    return true;
   }
 
-  #isDtype(dtype: number, pos: number): boolean {
-    const view = this.#view;
-    const at = 3 * dtype;
-    return (
-      (view.getInt32(pos, true) & DTYPE_MASKS[at]) === DTYPE_WORDS[at] &&
-      (view.getInt32(pos + 4, true) & DTYPE_MASKS[at + 1]) === DTYPE_WORDS[at + 1] &&
-      (view.getInt32(pos + 8, true) & DTYPE_MASKS[at + 2]) === DTYPE_WORDS[at + 2]
-    );
+  #findDtype(start: number, end: number): number {
+    for (let dtype = 0; dtype < DTYPE_NAMES.length; dtype++) {
+      if (DTYPE_NAMES[dtype].length === end - start && this.#isText(DTYPE_NAMES[dtype], start)) {
+        return dtype;
+      }
+    }
+    return ABSENT;
+  }
+
+  #isText(text: Buffer, start: number): boolean {
+    const bytes = this.#bytes;
+    for (let i = 0; i < text.length; i++) {
+      if (bytes[start + i] !== text[i]) return false;
+    }
+    return true;
   }
 
   /** Reads an integer into `#integer`; returns the position behind it, or ABSENT. */
   #readInteger(start: number): number {
     const bytes = this.#bytes;
-    let pos = start;
-    let digit = bytes[pos] - ZERO;
-    if (digit < 0 || digit > 9) return ABSENT;
-    // In two chunks of 32-bit integers, which are faster than doubles.
-    let chunk = 0;
-    const chunkEnd = start + CHUNK_DIGITS;
-    do {
-      chunk = (chunk * 10 + digit) | 0;
-      digit = bytes[++pos] - ZERO;
-    } while (digit >= 0 && digit <= 9 && pos < chunkEnd);
-    let value = chunk;
-    if (digit >= 0 && digit <= 9) {
-      chunk = 0;
-      do {
-        chunk = (chunk * 10 + digit) | 0;
-        digit = bytes[++pos] - ZERO;
-      } while (digit >= 0 && digit <= 9 && pos < chunkEnd + CHUNK_DIGITS);
-      if (digit >= 0 && digit <= 9) return ABSENT;
-      value = value * POWERS_OF_TEN[pos - chunkEnd] + chunk;
-      if (value > MAX_SIZE) return ABSENT;
-    }
-    if (bytes[start] === ZERO && pos > start + 1) return ABSENT;
-    this.#integer = value;
+    let pos = this.#readDigits(start);
+    if (pos === start || (bytes[start] === ZERO && pos > start + 1)) return ABSENT;
+    if (pos < start + CHUNK_DIGITS) return pos;
+    // Two chunks of 32-bit integers are faster than one of doubles.
+    const high = this.#integer;
+    const lowStart = pos;
+    pos = this.#readDigits(lowStart);
+    if (pos === lowStart + CHUNK_DIGITS && isDigit(bytes[pos])) return ABSENT;
+    const integer = high * POWERS_OF_TEN[pos - lowStart] + this.#integer;
+    if (integer > MAX_SIZE) return ABSENT;
+    this.#integer = integer;
     return pos;
   }
+
+  /** Reads up to eight digits into `#integer`; returns the position behind them. */
+  #readDigits(start: number): number {
+    const bytes = this.#bytes;
+    const view = this.#view;
+    let pos = start;
+    let integer = 0;
+    for (; pos < start + CHUNK_DIGITS; pos += 4) {
+      const four = fourDigits(view, pos);
+      if (four < 0) break;
+      integer = (integer * 10_000 + four) | 0;
+    }
+    while (pos < start + CHUNK_DIGITS && isDigit(bytes[pos])) {
+      integer = (integer * 10 + bytes[pos] - ZERO) | 0;
+      pos++;
+    }
+    this.#integer = integer;
+    return pos;
+  }
+}
+
+/** Where the description that begins at `start` is kept: dtype and shape are among these words. */
+function slotOf(view: DataView, start: number): number {
+  const mixed =
+    Math.imul(view.getInt32(start + 12, true), 0x9e3779b1) ^
+    Math.imul(view.getInt32(start + 28, true), 0x85ebca77) ^
+    Math.imul(view.getInt32(start + 32, true), 0xc2b2ae3d);
+  return mixed >>> (32 - SLOT_BITS);
+}
+
+const NOTHING: Readonly<Description> = {
+  start: 0,
+  length: 0,
+  dtype: 0,
+  shapeStart: 0,
+  elements: 0,
+  byteLength: 0,
+};
+
+function isDigit(byte: number): boolean {
+  return byte >= ZERO && byte <= ZERO + 9;
 }

@@ -1,4 +1,4 @@
-import { FITS, sizeVerdict } from './size.ts';
+import { FITS } from './size.ts';
 
 /** `"":{"dtype":"U8","shape":[],"data_offsets":[0,0]}`: no entry of a tensor is shorter. */
 const SHORTEST_ENTRY_BYTES = 49;
@@ -31,7 +31,7 @@ export class Columns {
   readonly nameEnds: Int32Array;
   /** Where shapes lie in the header: just behind their opening bracket. */
   readonly shapeStarts: Int32Array;
-  /** Whether shape and dtype agree with the offsets, from {@link sizeVerdict}. */
+  /** Whether shape and dtype agree with the offsets, from `sizeVerdict`. */
   readonly verdicts: Uint8Array;
 
   constructor(headerBytes: number) {
@@ -59,13 +59,13 @@ export class Columns {
     this.#end = 0;
   }
 
-  /** Adds an entry; `elements` is undefined when the shape's product overflows. */
+  /** Adds an entry; `verdict` is that of `sizeVerdict`. */
   add(
     nameStart: number,
     nameEnd: number,
     dtype: number,
     shapeStart: number,
-    elements: number | undefined,
+    verdict: number,
     begin: number,
     end: number,
   ): void {
@@ -76,7 +76,6 @@ export class Columns {
     this.shapeStarts[entry] = shapeStart;
     this.begins[entry] = begin;
     this.ends[entry] = end;
-    const verdict = sizeVerdict(elements, dtype, begin, end);
     this.verdicts[entry] = verdict;
     if (begin !== this.#end || verdict !== FITS) this.tiles = false;
     this.#end = end;

@@ -13,6 +13,7 @@ import {
   OPEN_BRACKET,
 } from './json.ts';
 import { readShape } from './shape.ts';
+import { sizeVerdict } from './size.ts';
 
 /** Arrays and objects open around a field of an entry: the header and the entry. */
 const FIELD_DEPTH = 2;
@@ -75,7 +76,8 @@ export function readEntry(
   if (dtype === ABSENT) scanner.fail('a field "dtype"', last);
   if (shapeStart === ABSENT) scanner.fail('a field "shape"', last);
   if (begin === ABSENT) scanner.fail('a field "data_offsets"', last);
-  columns.add(nameStart, nameEnd, dtype, shapeStart, elements, begin, end);
+  const verdict = sizeVerdict(elements, dtype, begin, end);
+  columns.add(nameStart, nameEnd, dtype, shapeStart, verdict, begin, end);
 }
 
 function readDtype(scanner: JsonScanner): number {

@@ -58,12 +58,11 @@ export function checkMetadataKeys(bytes: Buffer, { count, ranges }: MetadataRang
     ends[pair] = ranges[4 * pair + 1];
   }
   const index = new NameIndex(bytes, starts, ends, count);
-  for (let pair = 0; pair < count; pair++) {
-    if (index.insert(pair) < 0) continue;
-    const key = bytes.toString('utf8', starts[pair], ends[pair]);
-    const message = `a second key ${quoteName(key)} in "__metadata__"`;
-    throw new HeaderFault('DUPLICATE_KEY', message, starts[pair]);
-  }
+  const pair = index.insertDistinct();
+  if (pair === count) return;
+  const key = bytes.toString('utf8', starts[pair], ends[pair]);
+  const message = `a second key ${quoteName(key)} in "__metadata__"`;
+  throw new HeaderFault('DUPLICATE_KEY', message, starts[pair]);
 }
 
 /** A frozen object without a prototype, so that any key is just a key. */

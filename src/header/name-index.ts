@@ -1,3 +1,5 @@
+import { randomFillSync } from 'node:crypto';
+
 const NOT_FOUND = -1;
 
 /** Rounds that end the hash. */
@@ -11,7 +13,7 @@ const FINAL_ROUNDS = 3;
  * made to collide do not.
  */
 export class NameIndex {
-  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
   readonly #starts: Int32Array;
   readonly #ends: Int32Array;
   /** Pairs of (entry + 1, hash), 0 where free; at most half are taken. */
@@ -21,23 +23,44 @@ export class NameIndex {
   readonly #key1: number;
   readonly #hashes: Int32Array;
 
-  /** For `count` names, of which `i` lies at `bytes[starts[i], ends[i])`; none is in it yet. */
+  /**
+   * For `count` names, of which `i` lies at `bytes[starts[i], ends[i])`; none is in it yet. Words are
+   * read: three bytes behind the last name are needed.
+   */
   constructor(bytes: Uint8Array, starts: Int32Array, ends: Int32Array, count: number) {
-    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#starts = starts;
     this.#ends = ends;
     const slots = 2 ** Math.ceil(Math.log2(2 * count + 1));
     this.#slots = new Int32Array(2 * slots);
     this.#mask = slots - 1;
-    const [key0, key1] = crypto.getRandomValues(new Int32Array(2));
+    const [key0, key1] = randomFillSync(new Int32Array(2));
     this.#key0 = key0;
     this.#key1 = key1;
     // All hashes first: the processor works on several names at once as long as no branch depends
     // on a hash. Twice as fast as hashing each when it is inserted.
     this.#hashes = new Int32Array(count);
     for (let i = 0; i < count; i++) {
-      this.#hashes[i] = hashName(bytes, starts[i], ends[i], key0, key1);
+      this.#hashes[i] = hashName(this.#view, starts[i], ends[i], key0, key1);
     }
+  }
+
+  /** Adds all names in their order, up to the first that is there already; how many it added. */
+  insertDistinct(): number {
+    const hashes = this.#hashes;
+    const slots = this.#slots;
+    const mask = this.#mask;
+    for (let entry = 0; entry < hashes.length; entry++) {
+      const hash = hashes[entry];
+      let i = hash & mask;
+      while (slots[2 * i] !== 0) {
+        if (slots[2 * i + 1] === hash && this.#isSame(slots[2 * i] - 1, entry)) return entry;
+        i = (i + 1) & mask;
+      }
+      slots[2 * i] = entry + 1;
+      slots[2 * i + 1] = hash;
+    }
+    return hashes.length;
   }
 
   /**
@@ -45,13 +68,8 @@ export class NameIndex {
    * `was` is the number that the entry had when the index was made.
    */
   insert(entry: number, was = entry): number {
-    const bytes = this.#bytes;
-    const starts = this.#starts;
-    const ends = this.#ends;
     const slots = this.#slots;
     const mask = this.#mask;
-    const start = starts[entry];
-    const end = ends[entry];
     const hash = this.#hashes[was];
     for (let i = hash & mask; ; i = (i + 1) & mask) {
       const other = slots[2 * i] - 1;
@@ -60,68 +78,63 @@ export class NameIndex {
         slots[2 * i + 1] = hash;
         return NOT_FOUND;
       }
-      if (
-        slots[2 * i + 1] === hash &&
-        sameBytes(bytes, starts[other], ends[other], bytes, start, end)
-      ) {
-        return other;
-      }
+      if (slots[2 * i + 1] === hash && this.#isSame(other, entry)) return other;
     }
   }
 
-  /** The entry of a name given as UTF-8, or -1. */
-  find(name: Uint8Array, length: number): number {
+  /** The entry of a name given as UTF-8, with three bytes behind it; or -1. */
+  find(name: DataView, length: number): number {
     const slots = this.#slots;
     const mask = this.#mask;
     const hash = hashName(name, 0, length, this.#key0, this.#key1);
     for (let i = hash & mask; ; i = (i + 1) & mask) {
       const entry = slots[2 * i] - 1;
       if (entry === NOT_FOUND) return NOT_FOUND;
+      const start = this.#starts[entry];
       if (
         slots[2 * i + 1] === hash &&
-        sameBytes(this.#bytes, this.#starts[entry], this.#ends[entry], name, 0, length)
+        this.#ends[entry] - start === length &&
+        sameBytes(this.#view, start, name, 0, length)
       ) {
         return entry;
       }
     }
   }
+
+  #isSame(a: number, b: number): boolean {
+    const length = this.#ends[a] - this.#starts[a];
+    return (
+      this.#ends[b] - this.#starts[b] === length &&
+      sameBytes(this.#view, this.#starts[a], this.#view, this.#starts[b], length)
+    );
+  }
 }
 
-function sameBytes(
-  a: Uint8Array,
-  aStart: number,
-  aEnd: number,
-  b: Uint8Array,
-  bStart: number,
-  bEnd: number,
-): boolean {
-  const length = bEnd - bStart;
-  if (aEnd - aStart !== length) return false;
+function sameBytes(a: DataView, aStart: number, b: DataView, bStart: number, length: number) {
   for (let i = 0; i < length; i++) {
-    if (a[aStart + i] !== b[bStart + i]) return false;
+    if (a.getUint8(aStart + i) !== b.getUint8(bStart + i)) return false;
   }
   return true;
 }
 
-/** HalfSipHash-1-3 of `bytes[start, end)`, 32 bits. */
-function hashName(bytes: Uint8Array, start: number, end: number, key0: number, key1: number) {
+/** HalfSipHash-1-3 of the bytes from `start` to `end`, 32 bits. */
+function hashName(view: DataView, start: number, end: number, key0: number, key1: number) {
   // `| 0` tells V8 that all four are 32-bit integers from the start: without, it keeps them as
   // doubles, and the hash takes twice as long.
   let v0 = key0 | 0;
   let v1 = key1 | 0;
   let v2 = 0x6c796765 ^ v0;
   let v3 = 0x74656462 ^ v1;
-  const words = (end - start) >>> 2;
-  let pos = start;
+  const length = end - start;
+  const words = length >>> 2;
   // One round a word, one for the tail with the length, then the final ones, which take nothing in.
   for (let i = 0; i <= words + FINAL_ROUNDS; i++) {
     let word = 0;
     if (i < words) {
-      word = bytes[pos] | (bytes[pos + 1] << 8) | (bytes[pos + 2] << 16) | (bytes[pos + 3] << 24);
-      pos += 4;
+      word = view.getInt32(start + 4 * i, true);
     } else if (i === words) {
-      word = (end - start) << 24;
-      for (let shift = 0; pos < end; shift += 8) word |= bytes[pos++] << shift;
+      const tail = (1 << (8 * (length & 3))) - 1;
+      word = (view.getInt32(start + 4 * i, true) & tail) | (length << 24);
     } else if (i === words + 1) {
       v2 ^= 0xff;
     }

@@ -111,8 +111,8 @@ export function indexNames(
 ): NameIndex {
   const { count, nameStarts, nameEnds } = columns;
   const index = new NameIndex(bytes, nameStarts, nameEnds, count);
-  let kept = 0;
-  for (let entry = 0; entry < count; entry++) {
+  let kept = index.insertDistinct();
+  for (let entry = kept; entry < count; entry++) {
     // Entries move down over those that gave way before them; without duplicates none does.
     if (kept !== entry) columns.move(entry, kept);
     const earlier = index.insert(kept, entry);

@@ -6,7 +6,13 @@ import type { NameIndex } from './name-index.ts';
 import { readShape } from './shape.ts';
 
 const encoder = new TextEncoder();
+
+/** A name that is looked for, as UTF-8. */
 let scratch = new Uint8Array(1024);
+let scratchView = new DataView(scratch.buffer);
+
+/** Whole words are read of it. */
+const SCRATCH_PADDING = 3;
 
 /**
  * A header that has passed every check, kept as it came: numbers in typed arrays, text in the
@@ -46,9 +52,12 @@ export class HeaderTable {
   indexOf(name: string): number {
     // Encoding would turn a lone surrogate into U+FFFD, and find a tensor of another name.
     if (!name.isWellFormed()) return -1;
-    const longest = 3 * name.length;
-    if (scratch.length < longest) scratch = new Uint8Array(2 * longest);
-    return this.#index.find(scratch, encoder.encodeInto(name, scratch).written);
+    const longest = 3 * name.length + SCRATCH_PADDING;
+    if (scratch.length < longest) {
+      scratch = new Uint8Array(2 * longest);
+      scratchView = new DataView(scratch.buffer);
+    }
+    return this.#index.find(scratchView, encoder.encodeInto(name, scratch).written);
   }
 
   name(entry: number): string {

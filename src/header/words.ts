@@ -1,0 +1,48 @@
+/**
+ * Text of a header, four bytes at a time. Each function reads whole words, and so up to three bytes
+ * beyond what it is about: the header's padding makes that safe, and its NULs end every search.
+ */
+
+/** Where the first quote, backslash or control character stands. */
+export function plainTextEnd(view: DataView, start: number): number {
+  let pos = start;
+  for (;;) {
+    const word = view.getInt32(pos, true);
+    // The highest bit of a byte is set below where the byte is 0x22, 0x5c, or under 0x20 (Mycroft's
+    // test for a zero byte); bytes above the first such one may be set too.
+    const quote = word ^ 0x22222222;
+    const backslash = word ^ 0x5c5c5c5c;
+    const special =
+      (((quote - 0x01010101) & ~quote) |
+        ((backslash - 0x01010101) & ~backslash) |
+        ((word - 0x20202020) & ~word)) &
+      0x80808080;
+    if (special !== 0) return pos + ((31 - Math.clz32(special & -special)) >>> 3);
+    pos += 4;
+  }
+}
+
+/**
+ * Whether the `length` bytes at `a` are those at `b`; `a` lies before `b`, and has no NUL. No text
+ * at all is the same as none.
+ */
+export function sameText(view: DataView, a: number, b: number, length: number): boolean {
+  if (length === 0) return false;
+  let at = 0;
+  for (; at + 4 <= length; at += 4) {
+    if (view.getInt32(a + at, true) !== view.getInt32(b + at, true)) return false;
+  }
+  const rest = length - at;
+  if (rest === 0) return true;
+  const difference = view.getInt32(a + at, true) ^ view.getInt32(b + at, true);
+  return difference << (32 - 8 * rest) === 0;
+}
+
+/** The number that four digits from `pos` on are, or -1 where they are not all digits. */
+export function fourDigits(view: DataView, pos: number): number {
+  const digits = view.getInt32(pos, true) ^ 0x30303030;
+  // The highest bit of a byte is set where it is over 9.
+  if ((((digits + 0x76767676) | digits) & 0x80808080) !== 0) return -1;
+  const pairs = Math.imul(digits, 10) + (digits >>> 8);
+  return (pairs & 0xff) * 100 + ((pairs >>> 16) & 0xff);
+}
