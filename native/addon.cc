@@ -45,6 +45,8 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   safetensors::RegisterFile(env, exports);
   safetensors::RegisterRange(env, exports);
   safetensors::RegisterBuffer(env, exports);
+  safetensors::RegisterHold(env, exports);
+  safetensors::RegisterOutput(env, exports);
   return exports;
 }
 

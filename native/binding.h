@@ -13,6 +13,8 @@ namespace safetensors {
 void RegisterFile(Napi::Env env, Napi::Object exports);    // binding_file.cc
 void RegisterRange(Napi::Env env, Napi::Object exports);   // binding_range.cc
 void RegisterBuffer(Napi::Env env, Napi::Object exports);  // binding_buffer.cc
+void RegisterHold(Napi::Env env, Napi::Object exports);    // binding_hold.cc
+void RegisterOutput(Napi::Env env, Napi::Object exports);  // binding_output.cc
 
 // A failure of the core as a JavaScript Error; src/native.ts gives it Node's message and code.
 // Properties: `errno` (negative, as Node has it) and `syscall`, or `notAFile`.

@@ -4,3 +4,6 @@ export { SafetensorsError, type SafetensorsErrorCode } from './errors.ts';
 export { loadFile, SafetensorsFile, safeOpen, safeOpenSync } from './file.ts';
 export { deserialize, SafetensorsMemory } from './memory.ts';
 export { type AnyTensor, Tensor } from './tensor.ts';
+export type { Named, TensorLike, TensorSpec, TensorsLike } from './write/inputs.ts';
+export type { Metadata, SaveOptions, SerializeOptions, WriteProgress } from './write/options.ts';
+export { serialize } from './write/serialize.ts';

@@ -45,11 +45,20 @@ export class MappedStorage extends Storage {
     this.assertOpen();
     // A tensor without bytes needs no memory.
     if (begin === end) return { buffer: new ArrayBuffer(0), start: this.dataStart + begin };
-    const window = this.#whole ?? this.#window(this.dataStart + begin, this.dataStart + end);
-    if (window.buffer.byteLength === 0) {
-      throw new TypeError('the buffer over the file has been detached: open the file again');
-    }
-    return window;
+    return attached(this.#whole ?? this.#window(this.dataStart + begin, this.dataStart + end));
+  }
+
+  override windowAt(begin: number): Window {
+    this.assertOpen();
+    const start = this.dataStart + begin;
+    return attached(this.#whole ?? this.#window(start, start + 1));
+  }
+
+  override hold(): Disposable {
+    this.assertOpen();
+    const addon = native();
+    const hold = addon.hold(this.#handle);
+    return { [Symbol.dispose]: () => addon.release(hold) };
   }
 
   override noteCopy(copy: ArrayBuffer): void {
@@ -88,7 +97,7 @@ export class MappedStorage extends Storage {
     return { buffer: unmovable(buffer), start };
   }
 
-  /** As few windows as hold every tensor whole, but for those that none can hold. */
+  /** As few windows as hold every tensor whole; those that none can hold get several of their own. */
   #plan(): PlannedWindow[] {
     const longest = constants.MAX_LENGTH;
     if (this.#byteLength <= longest) return [{ start: 0, end: this.#byteLength, made: undefined }];
@@ -106,13 +115,20 @@ export class MappedStorage extends Storage {
       if (end === start || tensorEnd - start > longest) {
         finish();
         start = tensorStart - (tensorStart % WINDOW_ALIGNMENT);
-        end = start;
       }
-      if (tensorEnd - start <= longest) end = tensorEnd;
+      for (; tensorEnd - start > longest; start += longest) {
+        windows.push({ start, end: start + longest, made: undefined });
+      }
+      end = tensorEnd;
     }
     finish();
     return windows;
   }
+}
+
+function attached(window: Window): Window {
+  if (window.buffer.byteLength > 0) return window;
+  throw new TypeError('the buffer over the file has been detached: open the file again');
 }
 
 /**

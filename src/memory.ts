@@ -82,6 +82,16 @@ class MemoryStorage extends Storage {
     return this.#window;
   }
 
+  override windowAt(): Window {
+    return this.windowFor();
+  }
+
+  override hold(): Disposable {
+    this.assertOpen();
+    // Views that are in use keep the caller's memory.
+    return { [Symbol.dispose]: () => {} };
+  }
+
   override noteCopy(): void {
     // Like the caller's bytes, copies outlive the container.
   }

@@ -9,6 +9,13 @@ export interface FileHandle {
   readonly [handleBrand]: true;
 }
 
+declare const holdBrand: unique symbol;
+
+/** A hold on a mapping; garbage collection ends it if `release` does not. */
+export interface MappingHold {
+  readonly [holdBrand]: true;
+}
+
 export interface OpenedFile {
   handle: FileHandle;
   /** Bytes read into the prefix: all of it, unless the file is shorter. */
@@ -83,6 +90,10 @@ export interface NativeAddon {
    * the runtime allows no external buffers.
    */
   mapBuffer(handle: FileHandle, offset: number, byteLength: number): ArrayBuffer | undefined;
+  /** Keeps the mapping, whatever becomes of the handle, until it is released. */
+  hold(handle: FileHandle): MappingHold;
+  /** Does nothing when it has been called before. */
+  release(hold: MappingHold): void;
   /** Remembers a copy without keeping it alive, for `close` to empty. */
   noteCopy(handle: FileHandle, copy: ArrayBuffer): void;
   /**
@@ -90,6 +101,22 @@ export interface NativeAddon {
    * nothing to a buffer that is detached already.
    */
   detach(handle: FileHandle, buffer: ArrayBuffer): void;
+  /**
+   * Gives an open file so many bytes of the disk, on another thread; does nothing where the file
+   * system cannot. The descriptor must stay open until the promise is settled.
+   */
+  preallocate(descriptor: number, length: number): Promise<void>;
+  /**
+   * Copies a part of one open file into another, on another thread: by sharing blocks where the file
+   * system can. Both descriptors must stay open until the promise is settled.
+   */
+  copyRange(
+    source: number,
+    sourceOffset: number,
+    target: number,
+    targetOffset: number,
+    length: number,
+  ): Promise<void>;
 }
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));

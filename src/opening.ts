@@ -1,5 +1,4 @@
 import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type CheckedOptions, type OpenOptions, openOptions } from './container.ts';
 import { SafetensorsError, systemError } from './errors.ts';
 import {
@@ -14,6 +13,7 @@ import { parseHeader } from './header/parse.ts';
 import { headerLength, PREAMBLE_BYTES } from './header/preamble.ts';
 import { MappedStorage } from './mapped-storage.ts';
 import { type FileHandle, type NativeFailure, native, type OpenedFile } from './native.ts';
+import { checkedPath } from './path.ts';
 
 /** A part of the header to be read. */
 export interface HeaderRead {
@@ -130,18 +130,4 @@ export class Opening {
 
 function isNativeFailure(error: unknown): error is NativeFailure {
   return error instanceof Error && 'syscall' in error && !(error instanceof SafetensorsError);
-}
-
-function checkedPath(path: string | URL): string {
-  if (typeof path !== 'string' && !isUrl(path)) {
-    throw new TypeError('path: expected a string or a file: URL');
-  }
-  const text = typeof path === 'string' ? path : fileURLToPath(path);
-  if (text.includes('\0')) throw new TypeError('path: a path has no NUL');
-  return text;
-}
-
-/** Not instanceof: those of other realms (vm contexts) are as good. */
-function isUrl(value: unknown): value is URL {
-  return typeof value === 'object' && value !== null && 'href' in value && 'protocol' in value;
 }

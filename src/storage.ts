@@ -48,6 +48,34 @@ export abstract class Storage {
    */
   abstract windowFor(begin: number, end: number): Window;
 
+  /**
+   * A window that holds byte `begin` of the data, and as much behind it as may be.
+   * @throws {SafetensorsError} CLOSED
+   */
+  abstract windowAt(begin: number): Window;
+
+  /**
+   * Bytes of the data from `begin` on, without copying: up to `end`, or fewer where no buffer of
+   * the runtime reaches that far.
+   * @throws {SafetensorsError} CLOSED
+   * @throws {TypeError} when the memory has been moved to another buffer
+   */
+  bytesFrom(begin: number, end: number): Uint8Array {
+    const { buffer, start } = this.windowAt(begin);
+    const offset = this.dataStart + begin - start;
+    const length = Math.min(end - begin, buffer.byteLength - offset);
+    if (length <= 0) throw new TypeError('the memory of the tensors has been detached');
+    return new Uint8Array(buffer, offset, length);
+  }
+
+  /**
+   * Keeps the memory where it is until the hold is disposed of, also when the container is closed
+   * before: for whoever has given its address to another thread. Nothing more can be read through
+   * the container then, but what is being read goes on.
+   * @throws {SafetensorsError} CLOSED
+   */
+  abstract hold(): Disposable;
+
   /** Takes note of a copy that a tensor made, which closing is to empty too. */
   abstract noteCopy(copy: ArrayBuffer): void;
 

@@ -1,6 +1,21 @@
 import type { Dtype, TensorData } from './dtypes.ts';
 import type { Storage } from './storage.ts';
 
+/** Where the bytes of a tensor are. */
+export interface TensorPlace {
+  readonly storage: Storage;
+  /** In bytes from the start of the data. */
+  readonly begin: number;
+  readonly end: number;
+}
+
+let placeOf: (value: object) => TensorPlace | undefined;
+
+/** Where the bytes of a tensor are, without touching them; undefined for what is no {@link Tensor}. */
+export function tensorPlace(value: unknown): TensorPlace | undefined {
+  return typeof value === 'object' && value !== null ? placeOf(value) : undefined;
+}
+
 /**
  * One tensor of a container: a view, not a copy, of its bytes.
  *
@@ -9,6 +24,18 @@ import type { Storage } from './storage.ts';
  * closing the container empties them (their `length` becomes 0).
  */
 export class Tensor<D extends Dtype = Dtype> {
+  static {
+    placeOf = (value) => {
+      if (!(#storage in value)) return undefined;
+      const { begins, ends } = value.#storage.table.columns;
+      return {
+        storage: value.#storage,
+        begin: begins[value.#entry],
+        end: ends[value.#entry],
+      };
+    };
+  }
+
   readonly #storage: Storage;
   readonly #entry: number;
   #name: string | undefined;

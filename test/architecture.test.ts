@@ -21,8 +21,9 @@ const LAYERS: readonly Layer[] = [
   {
     name: 'index',
     files: /^index\.ts$/,
-    imports: ['file', 'memory', 'container', 'tensor', 'dtypes', 'errors'],
+    imports: ['write', 'file', 'memory', 'container', 'tensor', 'dtypes', 'errors'],
   },
+  { name: 'write', files: /^write\//, imports: ['tensor', 'storage', 'header', ...BASE] },
   {
     name: 'file',
     files: /^file\.ts$/,
@@ -31,7 +32,7 @@ const LAYERS: readonly Layer[] = [
   {
     name: 'opening',
     files: /^opening\.ts$/,
-    imports: ['mapped-storage', 'native', 'container', 'header', ...BASE],
+    imports: ['mapped-storage', 'native', 'path', 'container', 'header', ...BASE],
   },
   {
     name: 'mapped-storage',
@@ -39,6 +40,7 @@ const LAYERS: readonly Layer[] = [
     imports: ['native', 'storage', 'header', ...BASE],
   },
   { name: 'native', files: /^native\.ts$/, imports: [] },
+  { name: 'path', files: /^path\.ts$/, imports: [] },
   {
     name: 'memory',
     files: /^memory\.ts$/,
@@ -61,7 +63,9 @@ const LAYERS: readonly Layer[] = [
 /** Modules of Node that the library's own files may use, by layer; the command line may use any. */
 const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
   file: ['node:fs'],
-  opening: ['node:path', 'node:url'],
+  write: ['node:util'],
+  opening: ['node:path'],
+  path: ['node:url'],
   memory: ['node:util'],
   container: ['node:util'],
   'mapped-storage': ['node:buffer'],

@@ -1,10 +1,9 @@
-import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   type Container,
   deserialize,
@@ -14,6 +13,7 @@ import {
 } from '../src/index.ts';
 import { anyModel, anyMutations, fileOf, looseHeader, mutated } from './support/arbitraries.ts';
 import { ALL_DTYPES, rawFile } from './support/build.ts';
+import { python, runPython, runSeed, withoutPython } from './support/python.ts';
 import { temporaryFolder } from './support/temporary.ts';
 
 interface ManifestTensor {
@@ -113,42 +113,6 @@ describe('files that the reference wrote, from the repository', () => {
   });
 });
 
-const REQUIREMENTS = ['safetensors==0.8.0', 'numpy', 'ml_dtypes'];
-const HOW_TO_GET_IT =
-  `python3 -m venv .venv && .venv/bin/pip install ${REQUIREMENTS.join(' ')}` +
-  ' (or name another Python in SAFETENSORS_MMAP_PYTHON)';
-
-const PROBE = `
-import safetensors, numpy, ml_dtypes
-assert safetensors.__version__ == "0.8.0", "safetensors is " + safetensors.__version__`;
-
-interface Python {
-  path: string;
-  /** Why it cannot be used; `undefined` when it can. */
-  problem?: string;
-}
-
-function findPython(): Python {
-  const inRepository = fileURLToPath(new URL('../.venv/bin/python', import.meta.url));
-  const path = process.env.SAFETENSORS_MMAP_PYTHON || inRepository;
-  if (!existsSync(path)) return { path, problem: `there is no ${path}` };
-  try {
-    execFileSync(path, ['-c', PROBE], { stdio: 'pipe' });
-    return { path };
-  } catch (error) {
-    const { stderr, message } = error as { stderr?: Buffer; message: string };
-    const lines = (stderr?.toString().trim() || message).split('\n');
-    return { path, problem: `${path}: ${lines.at(-1)}` };
-  }
-}
-
-const python = findPython();
-
-function runPython(script: string, ...args: string[]): string {
-  const path = fileURLToPath(new URL(`./interop/${script}`, import.meta.url));
-  return execFileSync(python.path, [path, ...args], { encoding: 'utf8', maxBuffer: 2 ** 28 });
-}
-
 /** What read_all.py says of a file. */
 type Verdict =
   | { file: string; ok: true; metadata: Record<string, string>; tensors: ManifestTensor[] }
@@ -224,23 +188,8 @@ const EDGE_NUMBERS = [
   ],
 ];
 
-/** A seed of this run's own; printed when the test fails, and taken from the environment again. */
-function runSeed(): number {
-  const seed = Number(process.env.SAFETENSORS_MMAP_INTEROP_SEED ?? Date.now() % 2 ** 31);
-  onTestFinished(({ task }) => {
-    if (task.result?.state === 'fail') console.error(`SAFETENSORS_MMAP_INTEROP_SEED=${seed}`);
-  });
-  return seed;
-}
-
 describe('a live Python', () => {
-  it('is there', ({ skip }) => {
-    if (python.problem === undefined) return;
-    const message = `no Python with ${REQUIREMENTS.join(', ')}: ${python.problem}`;
-    if (process.env.CI) throw new Error(`${message}. CI needs it: ${HOW_TO_GET_IT}`);
-    console.warn(`LEFT OUT: the live part of test/interop.test.ts. ${message}. ${HOW_TO_GET_IT}`);
-    skip(message);
-  });
+  it('is there', withoutPython('the live part of test/interop.test.ts'));
 
   describe.skipIf(python.problem !== undefined)('with the reference', () => {
     const folder = temporaryFolder();

@@ -220,4 +220,5 @@ def main():
     (options.out_dir / "manifest.json").write_text(text + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -51,7 +51,8 @@ export const anyText: fc.Arbitrary<string> = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(...AWKWARD_NAMES) },
 );
 
-const anyName = anyText.filter((name) => name !== '__metadata__');
+/** Any text that a tensor may be called. */
+export const anyName = anyText.filter((name) => name !== '__metadata__');
 
 /** Any dtype with a shape of whole bytes: scalars and dimensions of 0 included. */
 const anyType = fc

@@ -1,0 +1,177 @@
+import { inspect, types } from 'node:util';
+import { DTYPES, type Dtype, type DtypeInfo } from '../dtypes.ts';
+import { quoteName } from '../escape.ts';
+import { byteCount, elementCount, fillsBytes, MAX_SIZE } from '../layout.ts';
+import { tensorPlace } from '../tensor.ts';
+import { type ByteSource, TensorSource, ViewSource } from './source.ts';
+
+/** The type of a tensor. */
+export interface TensorSpec {
+  readonly dtype: Dtype;
+  /** Dimensions in C order; `[]` for a scalar. */
+  readonly shape: readonly number[];
+}
+
+/** A tensor to be written; a {@link Tensor} of an open container is one. */
+export interface TensorLike extends TensorSpec {
+  /**
+   * The elements in C order, little-endian: a Uint8Array (a Buffer is one) or a DataView of the raw
+   * bytes for any dtype, or the typed array of the dtype that {@link Tensor.data} is (for F16 a
+   * Float16Array too).
+   */
+  readonly data: ArrayBufferView;
+}
+
+/** Values by name, in any of the forms that JavaScript has for that. */
+export type Named<T> =
+  | ReadonlyMap<string, T>
+  | Readonly<Record<string, T>>
+  | Iterable<readonly [name: string, value: T]>;
+
+/** Tensors by name. A container is an iterable of them. */
+export type TensorsLike = Named<TensorLike>;
+
+/** A tensor's place in a file, before it has one. */
+export interface CheckedSpec {
+  readonly name: string;
+  readonly dtype: DtypeInfo;
+  readonly shape: readonly number[];
+  readonly byteLength: number;
+}
+
+export interface CheckedTensor extends CheckedSpec {
+  readonly source: ByteSource;
+}
+
+const DTYPE_BY_NAME: ReadonlyMap<unknown, DtypeInfo> = new Map(
+  DTYPES.map((dtype) => [dtype.name, dtype]),
+);
+
+const METADATA_NAME = '__metadata__';
+
+/**
+ * Tensors to be written, each as it is now: later changes of the objects change nothing.
+ *
+ * @throws {TypeError} for what is of a wrong type
+ * @throws {RangeError} for a name, a dtype, a shape or a length that cannot be
+ * @throws {SafetensorsError} CLOSED for a tensor whose container has been closed
+ */
+export function checkTensors(tensors: TensorsLike): CheckedTensor[] {
+  return checkNamed(tensors, 'tensors', (name, tensor) => {
+    const spec = checkSpec(name, tensor);
+    const source = tensorSource(tensor) ?? checkView(name, spec.dtype, tensor.data);
+    if (source.byteLength !== spec.byteLength) {
+      throw new RangeError(
+        `tensor ${quoteName(name)}: data: expected ${spec.byteLength} bytes for ` +
+          `${spec.dtype.name} of shape [${spec.shape.join(', ')}], found ${source.byteLength}`,
+      );
+    }
+    return { ...spec, source };
+  });
+}
+
+/** As {@link checkTensors}, for tensors whose bytes are yet to come. */
+export function checkSpecs(specs: Named<TensorSpec>): CheckedSpec[] {
+  return checkNamed(specs, 'specs', checkSpec);
+}
+
+/** Memory as the source of a tensor's bytes, or of a part of them. */
+export function checkView(name: string, dtype: DtypeInfo, data: ArrayBufferView): ByteSource {
+  if (!ArrayBuffer.isView(data)) {
+    const found = `found ${inspect(data, { depth: 0 })}`;
+    throw new TypeError(`tensor ${quoteName(name)}: data: expected a typed array, ${found}`);
+  }
+  const kind = types.isTypedArray(data) ? data[Symbol.toStringTag] : 'DataView';
+  const own = dtype.array.name;
+  const fits = kind === 'Uint8Array' || kind === 'DataView' || kind === own;
+  if (!fits && !(dtype.name === 'F16' && (kind as string) === 'Float16Array')) {
+    throw new TypeError(
+      `tensor ${quoteName(name)}: data: expected ${own === 'Uint8Array' ? '' : `${own}, or `}` +
+        `raw bytes as a Uint8Array or a DataView, for ${dtype.name}, found ${kind}`,
+    );
+  }
+  return new ViewSource(data);
+}
+
+/** The bytes of a tensor of ours where they are, aligned or not; undefined for anything else. */
+export function tensorSource(tensor: unknown): ByteSource | undefined {
+  const place = tensorPlace(tensor);
+  if (place === undefined) return undefined;
+  const { storage, begin, end } = place;
+  storage.assertOpen();
+  return new TensorSource(storage, begin, end);
+}
+
+function checkNamed<T, R>(
+  named: Named<T>,
+  what: string,
+  check: (name: string, value: T) => R,
+): R[] {
+  const seen = new Set<string>();
+  return Array.from(pairsOf(named, what), (pair) => {
+    if (!Array.isArray(pair) || pair.length < 2) {
+      throw new TypeError(`${what}: expected [name, value] pairs, found ${inspect(pair)}`);
+    }
+    const [name, value] = pair;
+    checkName(name);
+    if (seen.has(name))
+      throw new RangeError(`${what}: expected each name once, found ${quoteName(name)} twice`);
+    seen.add(name);
+    return check(name, value);
+  });
+}
+
+function pairsOf<T>(named: Named<T>, what: string): Iterable<readonly [string, T]> {
+  if (typeof named !== 'object' || named === null || ArrayBuffer.isView(named)) {
+    const found = `found ${inspect(named, { depth: 0 })}`;
+    throw new TypeError(`${what}: expected a Map, an object or an iterable of pairs, ${found}`);
+  }
+  return Symbol.iterator in named ? named : Object.entries(named);
+}
+
+function checkName(name: unknown): asserts name is string {
+  if (typeof name !== 'string') {
+    throw new TypeError(`name: expected a string, found ${inspect(name)}`);
+  }
+  if (name === METADATA_NAME) {
+    throw new RangeError(`name: expected a tensor's, found ${METADATA_NAME}, which is no tensor's`);
+  }
+  checkText(name, 'name');
+}
+
+/** @throws {RangeError} for lone surrogates, which UTF-8 has no bytes for */
+export function checkText(text: string, what: string): void {
+  if (text.isWellFormed()) return;
+  throw new RangeError(`${what}: expected Unicode, found a lone surrogate in ${quoteName(text)}`);
+}
+
+function checkSpec(name: string, spec: TensorSpec): CheckedSpec {
+  const fail = (Failure: typeof TypeError, what: string, expected: string, found: unknown) =>
+    new Failure(
+      `tensor ${quoteName(name)}: ${what}expected ${expected}, found ${inspect(found, { depth: 0 })}`,
+    );
+  if (typeof spec !== 'object' || spec === null) {
+    throw fail(TypeError, '', 'an object with dtype and shape', spec);
+  }
+  const { dtype: dtypeName, shape: dimensions } = spec;
+  const dtype = DTYPE_BY_NAME.get(dtypeName);
+  if (dtype === undefined) {
+    const Failure = typeof dtypeName === 'string' ? RangeError : TypeError;
+    throw fail(Failure, 'dtype: ', `one of ${DTYPES.map((d) => d.name).join(', ')}`, dtypeName);
+  }
+  if (!Array.isArray(dimensions)) throw fail(TypeError, 'shape: ', 'an array', dimensions);
+  const shape: readonly number[] = Object.freeze([...dimensions]);
+  for (const dimension of shape) {
+    if (typeof dimension !== 'number') throw fail(TypeError, 'shape: ', 'numbers', dimension);
+    if (!Number.isSafeInteger(dimension) || dimension < 0) {
+      throw fail(RangeError, 'shape: ', 'integers from 0 to 2^53 − 1', dimension);
+    }
+  }
+  const elements = elementCount(shape);
+  if (elements !== undefined && !fillsBytes(elements, dtype.bits)) {
+    throw fail(RangeError, 'shape: ', `whole bytes of ${dtype.name}`, shape);
+  }
+  const byteLength = elements === undefined ? Infinity : byteCount(elements, dtype.bits);
+  if (byteLength > MAX_SIZE) throw fail(RangeError, 'shape: ', 'at most 2^53 − 1 bytes', shape);
+  return { name, dtype, shape, byteLength };
+}

@@ -1,0 +1,142 @@
+import { inspect, types } from 'node:util';
+import { DEFAULT_MAX_HEADER_BYTES } from '../header/preamble.ts';
+import { checkText } from './inputs.ts';
+
+/** `__metadata__`: a Map keeps an order of keys that look like integers, which an object does not. */
+export type Metadata = Readonly<Record<string, string>> | ReadonlyMap<string, string>;
+
+export interface SerializeOptions {
+  /**
+   * `__metadata__`, in the order given. `undefined` (the default) leaves it out; an empty object is
+   * written as one.
+   */
+  metadata?: Metadata | undefined;
+  /**
+   * Bytes of room for metadata to grow, as spaces behind it, so that {@link updateMetadata} need not
+   * write the file anew. Default: 0.
+   */
+  headerPadding?: number | undefined;
+  /**
+   * The data begins at a multiple of so many bytes, itself a multiple of 8. Default: 8, as the
+   * reference has it; 4096 puts it at a page.
+   */
+  alignment?: number | undefined;
+}
+
+/** How far a file has been written. */
+export interface WriteProgress {
+  /** Bytes that have been written. */
+  readonly bytes: number;
+  /** Bytes of the whole file, or of all files. */
+  readonly totalBytes: number;
+}
+
+export interface SaveOptions extends SerializeOptions {
+  /**
+   * Whether file and folder are to be on the disk when the promise resolves (the default). Without,
+   * a power failure may still cost the file; a crash of the process cannot.
+   */
+  fsync?: boolean | undefined;
+  /** Ends the writing: the promise is rejected with the signal's reason, and nothing has changed. */
+  signal?: AbortSignal | undefined;
+  /** Called from the event loop while the file is written; never after the promise is settled. */
+  onProgress?: ((progress: WriteProgress) => void) | undefined;
+}
+
+export interface CheckedLayout {
+  /** In order; `undefined` for none. */
+  readonly metadata: readonly (readonly [key: string, value: string])[] | undefined;
+  readonly headerPadding: number;
+  readonly alignment: number;
+}
+
+export interface CheckedSaving {
+  readonly fsync: boolean;
+  readonly signal: AbortSignal | undefined;
+  readonly onProgress: ((progress: WriteProgress) => void) | undefined;
+}
+
+/** The longest header that readers take. */
+export const MAX_HEADER_BYTES = DEFAULT_MAX_HEADER_BYTES;
+
+/** Writers pad the header to a multiple of this. */
+export const DEFAULT_ALIGNMENT = 8;
+
+/** @throws {TypeError}, {RangeError} */
+export function layoutOptions(options: SerializeOptions = {}): CheckedLayout {
+  checkObject(options, 'options');
+  const { metadata, headerPadding = 0, alignment = DEFAULT_ALIGNMENT } = options;
+  checkInteger(headerPadding, 'headerPadding', 0);
+  checkInteger(alignment, 'alignment', DEFAULT_ALIGNMENT);
+  if (alignment % DEFAULT_ALIGNMENT !== 0) {
+    throw new RangeError(
+      `alignment: expected a multiple of ${DEFAULT_ALIGNMENT}, found ${alignment}`,
+    );
+  }
+  return {
+    metadata: metadata === undefined ? undefined : checkMetadata(metadata),
+    headerPadding,
+    alignment,
+  };
+}
+
+/** @throws {TypeError} */
+export function savingOptions(options: SaveOptions = {}): CheckedSaving {
+  checkObject(options, 'options');
+  const { fsync = true, signal, onProgress } = options;
+  if (typeof fsync !== 'boolean') {
+    throw new TypeError(`fsync: expected a boolean, found ${inspect(fsync)}`);
+  }
+  if (signal !== undefined && !isSignal(signal)) {
+    throw new TypeError(`signal: expected an AbortSignal, found ${inspect(signal)}`);
+  }
+  if (onProgress !== undefined && typeof onProgress !== 'function') {
+    throw new TypeError(`onProgress: expected a function, found ${inspect(onProgress)}`);
+  }
+  return { fsync, signal, onProgress };
+}
+
+/** Not instanceof: those of other realms (vm contexts) are as good. */
+function isMap(metadata: Metadata): metadata is ReadonlyMap<string, string> {
+  return types.isMap(metadata);
+}
+
+/** Keys and values as they are now. */
+function checkMetadata(metadata: Metadata): [string, string][] {
+  checkObject(metadata, 'metadata');
+  const pairs = isMap(metadata) ? [...metadata] : Object.entries(metadata);
+  for (const [key, value] of pairs) {
+    checkString(key, 'metadata: a key');
+    checkString(value, `metadata: the value of ${inspect(key)}`);
+  }
+  return pairs;
+}
+
+export function checkString(text: unknown, what: string): asserts text is string {
+  if (typeof text !== 'string') {
+    throw new TypeError(`${what}: expected a string, found ${inspect(text, { depth: 0 })}`);
+  }
+  checkText(text, what);
+}
+
+export function checkObject(value: unknown, what: string): asserts value is object {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return;
+  throw new TypeError(`${what}: expected an object, found ${inspect(value, { depth: 0 })}`);
+}
+
+function checkInteger(value: unknown, what: string, least: number): void {
+  if (typeof value !== 'number') {
+    throw new TypeError(`${what}: expected a number, found ${inspect(value)}`);
+  }
+  if (!Number.isInteger(value) || value < least || value > MAX_HEADER_BYTES) {
+    const range = `an integer from ${least} to ${MAX_HEADER_BYTES}`;
+    throw new RangeError(`${what}: expected ${range}, found ${value}`);
+  }
+}
+
+/** Not instanceof: those of other realms, and of other implementations, are as good. */
+function isSignal(value: unknown): value is AbortSignal {
+  return (
+    typeof value === 'object' && value !== null && 'aborted' in value && 'addEventListener' in value
+  );
+}
