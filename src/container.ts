@@ -123,8 +123,8 @@ export abstract class Container implements Iterable<[name: string, tensor: AnyTe
    * @throws {SafetensorsError} TENSOR_NOT_FOUND, CLOSED
    */
   info(name: string): TensorInfo {
-    const table = this.#openTable();
-    const entry = this.#find(table, name);
+    const entry = this.entryOf(name);
+    const { table } = this.#storage;
     return {
       dtype: table.dtype(entry).name,
       shape: table.shape(entry),
@@ -137,7 +137,7 @@ export abstract class Container implements Iterable<[name: string, tensor: AnyTe
    * @throws {SafetensorsError} TENSOR_NOT_FOUND, CLOSED
    */
   getTensor(name: string): AnyTensor {
-    const entry = this.#find(this.#openTable(), name);
+    const entry = this.entryOf(name);
     return new Tensor(this.#storage, entry, name) as AnyTensor;
   }
 
@@ -181,7 +181,12 @@ export abstract class Container implements Iterable<[name: string, tensor: AnyTe
     return this.#storage.table;
   }
 
-  #find(table: HeaderTable, name: string): number {
+  /**
+   * @internal The number of a tensor in the table.
+   * @throws {SafetensorsError} TENSOR_NOT_FOUND, CLOSED
+   */
+  protected entryOf(name: string): number {
+    const table = this.#openTable();
     const entry = table.indexOf(checkedName(name));
     if (entry >= 0) return entry;
     const nearest = table.nearest(name, SUGGESTED_NAMES);

@@ -1,9 +1,9 @@
-import { statSync } from 'node:fs';
 import { Container, type OpenOptions } from './container.ts';
 import { SafetensorsError } from './errors.ts';
+import { changeOf, type FileIdentity } from './identity.ts';
 import type { MappedStorage } from './mapped-storage.ts';
 import { native } from './native.ts';
-import { type FileIdentity, Opening } from './opening.ts';
+import { Opening } from './opening.ts';
 import type { AnyTensor } from './tensor.ts';
 
 /**
@@ -47,22 +47,12 @@ export class SafetensorsFile extends Container {
    */
   override check(): void {
     this.#storage.assertOpen();
-    const change = this.#change();
+    const change = changeOf(this.#fullPath, this.#identity);
     if (change !== undefined) {
       throw new SafetensorsError('FILE_CHANGED', `the file ${change} since it was opened`, {
         path: this.path,
       });
     }
-  }
-
-  #change(): string | undefined {
-    const now = statSync(this.#fullPath, { bigint: true, throwIfNoEntry: false });
-    const then = this.#identity;
-    if (now === undefined) return 'was removed';
-    if (now.dev !== then.device || now.ino !== then.inode) return 'was replaced';
-    if (now.size !== BigInt(then.size)) return `went from ${then.size} to ${now.size} bytes`;
-    if (now.mtimeNs !== then.modifiedNs) return 'was rewritten';
-    return undefined;
   }
 }
 
@@ -83,10 +73,7 @@ export async function safeOpen(
   // Its own prefix for each: openings may overlap.
   const prefix = Buffer.allocUnsafeSlow(PREFIX_BYTES);
   try {
-    opening.begin(await native().open(opening.fullPath, prefix), prefix);
-    for (let read = opening.nextRead(); read; read = opening.nextRead()) {
-      opening.received(await native().read(opening.handle, read.position, read.target), read);
-    }
+    await opening.read(native().open(opening.fullPath, prefix), prefix);
     return new SafetensorsFile(opening);
   } catch (error) {
     throw opening.fail(error);

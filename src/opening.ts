@@ -1,4 +1,3 @@
-import { resolve } from 'node:path';
 import { type CheckedOptions, type OpenOptions, openOptions } from './container.ts';
 import { SafetensorsError, systemError } from './errors.ts';
 import {
@@ -11,9 +10,10 @@ import {
 } from './header/bytes.ts';
 import { parseHeader } from './header/parse.ts';
 import { headerLength, PREAMBLE_BYTES } from './header/preamble.ts';
+import type { FileIdentity } from './identity.ts';
 import { MappedStorage } from './mapped-storage.ts';
 import { type FileHandle, type NativeFailure, native, type OpenedFile } from './native.ts';
-import { checkedPath } from './path.ts';
+import { checkedPath, fullPathOf } from './path.ts';
 
 /** A part of the header to be read. */
 export interface HeaderRead {
@@ -22,14 +22,29 @@ export interface HeaderRead {
   target: Buffer;
 }
 
+/** What is known of a file before it is opened. */
+export interface OpeningPlan {
+  /** Bytes: another size is FILE_CHANGED. */
+  expectedSize?: number;
+  /** Whether the memory of the prefix is given up, so that the header may stay where it was read to. */
+  keepsPrefix?: boolean;
+}
+
+/** A header that is whole, and not looked at yet. */
+export interface RawHeader {
+  /** With its padding. */
+  readonly bytes: Buffer;
+  /** In the file. */
+  readonly dataStart: number;
+  readonly dataLength: number;
+  readonly path: string;
+}
+
 /** A file that is open, and whose header is right. */
 export interface Opened {
   identity: FileIdentity;
   storage: MappedStorage;
 }
-
-/** What tells one state of one file from another. */
-export type FileIdentity = Pick<OpenedFile, 'device' | 'inode' | 'size' | 'modifiedNs'>;
 
 /** The steps of opening a file, which are the same whether their reads are awaited or not. */
 export class Opening {
@@ -48,10 +63,9 @@ export class Opening {
   /** With its padding. */
   #header: Buffer | undefined;
 
-  constructor(path: string | URL, options?: OpenOptions) {
+  constructor(path: string | URL, options?: OpenOptions, fullPath?: string) {
     this.path = checkedPath(path);
-    // Not the empty path: it leads nowhere, and not to the working directory.
-    this.fullPath = this.path && resolve(this.path);
+    this.fullPath = fullPath ?? fullPathOf(this.path);
     this.#options = openOptions(options);
   }
 
@@ -59,8 +73,21 @@ export class Opening {
     return this.#known().handle;
   }
 
-  begin(opened: OpenedFile, prefix: Buffer): void {
+  /** All steps up to the whole header, on other threads. */
+  async read(opening: Promise<OpenedFile>, prefix: Buffer, plan?: OpeningPlan): Promise<void> {
+    this.begin(await opening, prefix, plan);
+    for (let read = this.nextRead(); read; read = this.nextRead()) {
+      this.received(await native().read(this.handle, read.position, read.target), read);
+    }
+  }
+
+  begin(opened: OpenedFile, prefix: Buffer, plan: OpeningPlan = {}): void {
+    const { expectedSize = opened.size, keepsPrefix = false } = plan;
     this.#opened = opened;
+    if (opened.size !== expectedSize) {
+      const message = `the file went from ${expectedSize} to ${opened.size} bytes while it was opened`;
+      throw new SafetensorsError('FILE_CHANGED', message, { path: this.path });
+    }
     this.#prefix = prefix.subarray(0, opened.prefixBytes);
     if (this.#prefix.length < Math.min(PREAMBLE_BYTES, opened.size)) throw this.#shrunk();
     const { maxHeaderBytes } = this.#options;
@@ -68,6 +95,10 @@ export class Opening {
     this.#dataStart = LENGTH_BYTES + length;
     this.#headerEnd = this.#dataStart;
     this.#seeksBlanks = length > LONG_HEADER_BYTES;
+    const padded = this.#dataStart + HEADER_PADDING;
+    if (keepsPrefix && this.#dataStart <= opened.prefixBytes && padded <= prefix.length) {
+      this.#header = prefix.subarray(LENGTH_BYTES, padded).fill(0, length);
+    }
   }
 
   /** What must be read next; undefined when the header is whole. */
@@ -92,28 +123,43 @@ export class Opening {
     this.#seeksBlanks = this.#headerEnd - LENGTH_BYTES > BLANK_PIECE_BYTES;
   }
 
+  /** The header, when it is whole. */
+  get header(): RawHeader {
+    return {
+      bytes: this.#header ?? allocateHeader(0),
+      dataStart: this.#dataStart,
+      dataLength: this.identity.size - this.#dataStart,
+      path: this.path,
+    };
+  }
+
+  get identity(): FileIdentity {
+    return this.#known();
+  }
+
+  /** Lets go of the file, whose header is whole. */
+  close(): void {
+    native().close(this.handle);
+  }
+
   finish(): Opened {
     const opened = this.#known();
-    const table = parseHeader(this.#header ?? allocateHeader(0), {
-      dataLength: opened.size - this.#dataStart,
-      duplicates: this.#options.duplicates,
-      path: this.path,
-    });
+    const { bytes, ...place } = this.header;
+    const { duplicates } = this.#options;
+    const table = parseHeader(bytes, { ...place, duplicates });
     // A mapping needs no descriptor: so there may be more models open than descriptors.
     native().closeDescriptor(opened.handle);
-    const place = { byteLength: opened.size, dataStart: this.#dataStart, path: this.path };
-    return { identity: opened, storage: new MappedStorage(opened.handle, table, place) };
+    const storage = new MappedStorage(opened.handle, table, {
+      ...place,
+      byteLength: opened.size,
+    });
+    return { identity: opened, storage };
   }
 
   /** Lets go of the file; the error to throw. */
   fail(error: unknown): unknown {
     if (this.#opened) native().close(this.#opened.handle);
-    if (!isNativeFailure(error)) return error;
-    if (error.notAFile !== undefined) {
-      const message = `this is ${error.notAFile}, not a regular file: save its contents to one`;
-      return new SafetensorsError('NOT_SAFETENSORS', message, { path: this.path });
-    }
-    return error.errno === undefined ? error : systemError(error.errno, error.syscall, this.path);
+    return openingError(error, this.path);
   }
 
   #known(): OpenedFile {
@@ -126,6 +172,16 @@ export class Opening {
       path: this.path,
     });
   }
+}
+
+/** A failure of the addon as the caller is to see it; any other error as it is. */
+export function openingError(error: unknown, path: string): unknown {
+  if (!isNativeFailure(error)) return error;
+  if (error.notAFile !== undefined) {
+    const message = `this is ${error.notAFile}, not a regular file: save its contents to one`;
+    return new SafetensorsError('NOT_SAFETENSORS', message, { path });
+  }
+  return error.errno === undefined ? error : systemError(error.errno, error.syscall, path);
 }
 
 function isNativeFailure(error: unknown): error is NativeFailure {

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /**
@@ -16,4 +17,9 @@ export function checkedPath(path: string | URL): string {
 /** Not instanceof: those of other realms (vm contexts) are as good. */
 function isUrl(value: unknown): value is URL {
   return typeof value === 'object' && value !== null && 'href' in value && 'protocol' in value;
+}
+
+/** A path from the root. Not the empty one: it leads nowhere, and not to the working directory. */
+export function fullPathOf(path: string): string {
+  return path && resolve(path);
 }

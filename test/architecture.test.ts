@@ -21,19 +21,34 @@ const LAYERS: readonly Layer[] = [
   {
     name: 'index',
     files: /^index\.ts$/,
-    imports: ['write', 'file', 'memory', 'container', 'tensor', 'dtypes', 'errors'],
+    imports: ['model', 'write', 'file', 'memory', 'container', 'tensor', 'dtypes', 'errors'],
+  },
+  {
+    name: 'model',
+    files: /^model\//,
+    imports: [
+      'opening',
+      'identity',
+      'mapped-storage',
+      'native',
+      'path',
+      'container',
+      'header',
+      ...BASE,
+    ],
   },
   { name: 'write', files: /^write\//, imports: ['tensor', 'storage', 'header', ...BASE] },
   {
     name: 'file',
     files: /^file\.ts$/,
-    imports: ['opening', 'mapped-storage', 'native', 'container', 'tensor', ...BASE],
+    imports: ['opening', 'identity', 'mapped-storage', 'native', 'container', 'tensor', ...BASE],
   },
   {
     name: 'opening',
     files: /^opening\.ts$/,
-    imports: ['mapped-storage', 'native', 'path', 'container', 'header', ...BASE],
+    imports: ['identity', 'mapped-storage', 'native', 'path', 'container', 'header', ...BASE],
   },
+  { name: 'identity', files: /^identity\.ts$/, imports: ['native'] },
   {
     name: 'mapped-storage',
     files: /^mapped-storage\.ts$/,
@@ -62,10 +77,10 @@ const LAYERS: readonly Layer[] = [
 
 /** Modules of Node that the library's own files may use, by layer; the command line may use any. */
 const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
-  file: ['node:fs'],
+  model: ['node:buffer', 'node:fs/promises', 'node:path'],
   write: ['node:util'],
-  opening: ['node:path'],
-  path: ['node:url'],
+  identity: ['node:fs'],
+  path: ['node:path', 'node:url'],
   memory: ['node:util'],
   container: ['node:util'],
   'mapped-storage': ['node:buffer'],

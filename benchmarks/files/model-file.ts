@@ -16,13 +16,22 @@ export interface Header {
   dataLength: number;
 }
 
+export function bytesOf({ dtype, shape }: TensorSpec): number {
+  return shape.reduce((a, b) => a * b, BYTES_PER_ELEMENT[dtype]);
+}
+
 /** The header of a file that holds these tensors one after the other. */
-export function headerOf(specs: Iterable<TensorSpec>): Header {
+export function headerOf(
+  specs: Iterable<TensorSpec>,
+  metadata?: Readonly<Record<string, string>>,
+): Header {
   let end = 0;
   const entries: string[] = [];
-  for (const { name, dtype, shape } of specs) {
+  if (metadata) entries.push(`"__metadata__":${JSON.stringify(metadata)}`);
+  for (const spec of specs) {
+    const { name, dtype, shape } = spec;
     const begin = end;
-    end += shape.reduce((a, b) => a * b, BYTES_PER_ELEMENT[dtype]);
+    end += bytesOf(spec);
     entries.push(`${JSON.stringify(name)}:${entry(dtype, shape, begin, end)}`);
   }
   return { bytes: framed(`{${entries.join(',')}}`), dataLength: end };

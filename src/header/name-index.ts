@@ -1,4 +1,5 @@
 import { randomFillSync } from 'node:crypto';
+import { sameName } from './words.ts';
 
 const NOT_FOUND = -1;
 
@@ -82,19 +83,19 @@ export class NameIndex {
     }
   }
 
-  /** The entry of a name given as UTF-8, with three bytes behind it; or -1. */
-  find(name: DataView, length: number): number {
+  /** The entry of the name that lies at `start`, as UTF-8 with three bytes behind it; or -1. */
+  find(name: DataView, start: number, length: number): number {
     const slots = this.#slots;
     const mask = this.#mask;
-    const hash = hashName(name, 0, length, this.#key0, this.#key1);
+    const hash = hashName(name, start, start + length, this.#key0, this.#key1);
     for (let i = hash & mask; ; i = (i + 1) & mask) {
       const entry = slots[2 * i] - 1;
       if (entry === NOT_FOUND) return NOT_FOUND;
-      const start = this.#starts[entry];
+      const entryStart = this.#starts[entry];
       if (
         slots[2 * i + 1] === hash &&
-        this.#ends[entry] - start === length &&
-        sameBytes(this.#view, start, name, 0, length)
+        this.#ends[entry] - entryStart === length &&
+        sameName(this.#view, entryStart, name, start, length)
       ) {
         return entry;
       }
@@ -105,16 +106,9 @@ export class NameIndex {
     const length = this.#ends[a] - this.#starts[a];
     return (
       this.#ends[b] - this.#starts[b] === length &&
-      sameBytes(this.#view, this.#starts[a], this.#view, this.#starts[b], length)
+      sameName(this.#view, this.#starts[a], this.#view, this.#starts[b], length)
     );
   }
-}
-
-function sameBytes(a: DataView, aStart: number, b: DataView, bStart: number, length: number) {
-  for (let i = 0; i < length; i++) {
-    if (a.getUint8(aStart + i) !== b.getUint8(bStart + i)) return false;
-  }
-  return true;
 }
 
 /** HalfSipHash-1-3 of the bytes from `start` to `end`, 32 bits. */

@@ -57,7 +57,7 @@ export class HeaderTable {
       scratch = new Uint8Array(2 * longest);
       scratchView = new DataView(scratch.buffer);
     }
-    return this.#index.find(scratchView, encoder.encodeInto(name, scratch).written);
+    return this.#index.find(scratchView, 0, encoder.encodeInto(name, scratch).written);
   }
 
   name(entry: number): string {

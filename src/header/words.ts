@@ -38,6 +38,26 @@ export function sameText(view: DataView, a: number, b: number, length: number): 
   return difference << (32 - 8 * rest) === 0;
 }
 
+/**
+ * Whether the `length` bytes at `aStart` of `a` are those at `bStart` of `b`. From behind: the names of a
+ * model begin alike.
+ */
+export function sameName(
+  a: DataView,
+  aStart: number,
+  b: DataView,
+  bStart: number,
+  length: number,
+): boolean {
+  let left = length;
+  for (; left >= 4; left -= 4) {
+    if (a.getInt32(aStart + left - 4, true) !== b.getInt32(bStart + left - 4, true)) return false;
+  }
+  if (left === 0) return true;
+  const difference = a.getInt32(aStart, true) ^ b.getInt32(bStart, true);
+  return difference << (32 - 8 * left) === 0;
+}
+
 /** The number that four digits from `pos` on are, or -1 where they are not all digits. */
 export function fourDigits(view: DataView, pos: number): number {
   const digits = view.getInt32(pos, true) ^ 0x30303030;

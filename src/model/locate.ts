@@ -1,0 +1,60 @@
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { SafetensorsError } from '../errors.ts';
+import { quoteName } from '../escape.ts';
+
+export const SINGLE_FILE = 'model.safetensors';
+export const INDEX_FILE = 'model.safetensors.index.json';
+
+/** One of several: alone it is no model, whatever else is in the folder. */
+const PART = /-\d{5}-of-\d{5}\.safetensors$/;
+
+/** Names that an error shows. */
+const SHOWN_NAMES = 4;
+
+/** Where a model is, and whether that is an index. */
+export interface ModelPlace {
+  readonly path: string;
+  readonly fullPath: string;
+  readonly isIndex: boolean;
+}
+
+/**
+ * Finds the model that a path leads to: a folder, an index or a file. In a folder that is
+ * `model.safetensors.index.json`, else `model.safetensors`, else the only other index, else the only
+ * other file that is no part of several.
+ *
+ * @throws {SafetensorsError} SHARD_MISSING when a folder has no model, or more than one
+ */
+export async function locateModel(path: string, fullPath: string): Promise<ModelPlace> {
+  // What cannot be looked at cannot be opened either, and is then reported as for any file.
+  const info = fullPath === '' ? undefined : await stat(fullPath).catch(() => undefined);
+  if (!info?.isDirectory()) return placeOf(path, fullPath);
+  const inFolder = (name: string) => placeOf(join(path, name), join(fullPath, name));
+  const names = (await readdir(fullPath)).sort();
+  for (const usual of [INDEX_FILE, SINGLE_FILE]) {
+    if (names.includes(usual)) return inFolder(usual);
+  }
+  const indexes = names.filter((name) => name.endsWith('.safetensors.index.json'));
+  const files = names.filter((name) => name.endsWith('.safetensors') && !PART.test(name));
+  for (const found of [indexes, files]) {
+    if (found.length === 1) return inFolder(found[0]);
+    if (found.length > 1) throw severalModels(path, found);
+  }
+  const parts = names.some((name) => PART.test(name));
+  const message = parts
+    ? 'the folder has shards of a model but no index, as while a model is saved or downloaded'
+    : `the folder has no model: neither ${INDEX_FILE} nor any .safetensors file`;
+  throw new SafetensorsError('SHARD_MISSING', message, { path });
+}
+
+function placeOf(path: string, fullPath: string): ModelPlace {
+  return { path, fullPath, isIndex: path.endsWith('.json') };
+}
+
+function severalModels(path: string, names: readonly string[]): SafetensorsError {
+  const shown = names.slice(0, SHOWN_NAMES).map(quoteName).join(', ');
+  const more = names.length > SHOWN_NAMES ? ', …' : '';
+  const message = `the folder has several models: open one of ${shown}${more}`;
+  return new SafetensorsError('SHARD_MISSING', message, { path });
+}

@@ -1,0 +1,152 @@
+import { dirname, join } from 'node:path';
+import { type CheckedOptions, type OpenOptions, openOptions } from '../container.ts';
+import { SafetensorsError } from '../errors.ts';
+import { allocateHeader } from '../header/bytes.ts';
+import { MappedStorage } from '../mapped-storage.ts';
+import { type FileHandle, native, type OpenedFile } from '../native.ts';
+import { Opening, openingError } from '../opening.ts';
+import { checkedPath, fullPathOf } from '../path.ts';
+import { locateModel, type ModelPlace } from './locate.ts';
+import { Matcher } from './matcher.ts';
+import { SafetensorsModel, type WatchedFile } from './model.ts';
+import { ModelTable } from './model-table.ts';
+import { planRange } from './range.ts';
+import { ShardReader } from './shard-reader.ts';
+import { parseWeightMap, type WeightMap } from './weight-map.ts';
+
+/** The beginning of a single file that is read at once: the header of most. */
+const PREFIX_BYTES = 128 * 1024;
+
+/**
+ * Opens a model, of one file or of many: maps all of its shards into one range of addresses, and
+ * checks all headers. No data is read, and no ArrayBuffer is made over it, before a tensor is asked
+ * for its `data`.
+ *
+ * The index's `weight_map` is a list of what is allowed: a tensor that is not in it, or that it has in
+ * another shard, is not served. No descriptor stays open, nor does any when opening fails.
+ *
+ * @param path A path or a `file:` URL: of an index (`*.json`), of a single file, or of a folder, in
+ *   which `model.safetensors.index.json` is looked for, then `model.safetensors`, then any other
+ *   index, then any other file.
+ * @returns The open model; {@link SafetensorsModel.close} it, or leave that to garbage collection.
+ * @throws {SafetensorsError} for everything the format refuses, with the path of the shard;
+ *   SHARD_PATH, SHARD_MISSING, INDEX_MISMATCH; HEADER_JSON, HEADER_UTF8, HEADER_TOO_LARGE,
+ *   DUPLICATE_KEY with the path of the index for what is wrong with that
+ * @throws {Error} of Node's own shape (`code: 'EMFILE'`) for what the file system refuses
+ */
+export async function openModel(
+  path: string | URL,
+  options?: OpenOptions,
+): Promise<SafetensorsModel> {
+  const named = checkedPath(path);
+  const checked = openOptions(options);
+  // Now: the working directory may change while the model is being opened.
+  const place = await locateModel(named, fullPathOf(named));
+  return place.isIndex ? openSharded(place, checked) : openSingle(place, checked);
+}
+
+async function openSingle(
+  { path, fullPath }: ModelPlace,
+  options: CheckedOptions,
+): Promise<SafetensorsModel> {
+  const opening = new Opening(path, options, fullPath);
+  const prefix = Buffer.allocUnsafeSlow(PREFIX_BYTES);
+  try {
+    await opening.read(native().open(fullPath, prefix), prefix);
+    const { identity, storage } = opening.finish();
+    return new SafetensorsModel({
+      path,
+      storage,
+      shards: [{ path, fullPath, identity }],
+    });
+  } catch (error) {
+    throw opening.fail(error);
+  }
+}
+
+async function openSharded(
+  { path, fullPath }: ModelPlace,
+  options: CheckedOptions,
+): Promise<SafetensorsModel> {
+  const { bytes, identity } = await readIndex(path, fullPath, options.maxHeaderBytes);
+  const map = parseWeightMap(bytes, path);
+  const folder = dirname(path);
+  const fullFolder = dirname(fullPath);
+  const files = map.files.map((name) => ({
+    path: join(folder, name),
+    fullPath: join(fullFolder, name),
+  }));
+  const plan = await planRange(files, path);
+  const range = reserve(plan.byteLength, path);
+  const reader = new ShardReader(range, plan.shards, entryBytes(map), options);
+  try {
+    reader.start();
+    // While the first headers are being read.
+    const matcher = new Matcher(map, path, options.duplicates);
+    const { headers, shards } = await reader.matchAll(matcher);
+    const table = new ModelTable(map, matcher, headers);
+    const place = { byteLength: plan.byteLength, dataStart: 0, path };
+    const storage = new MappedStorage(range, table, place);
+    return new SafetensorsModel({
+      path,
+      storage,
+      shards,
+      index: { path, fullPath, identity },
+      table,
+    });
+  } catch (error) {
+    await reader.stop();
+    native().close(range);
+    throw error;
+  }
+}
+
+function reserve(byteLength: number, path: string): FileHandle {
+  try {
+    return native().reserve(byteLength);
+  } catch (error) {
+    throw openingError(error, path);
+  }
+}
+
+/** The whole index, with the padding of a header. */
+async function readIndex(
+  path: string,
+  fullPath: string,
+  mostBytes: number,
+): Promise<{ bytes: Buffer; identity: WatchedFile['identity'] }> {
+  const addon = native();
+  let opened: OpenedFile | undefined;
+  try {
+    const identity = await addon.open(fullPath, Buffer.alloc(0));
+    opened = identity;
+    const { handle, size } = identity;
+    if (size > mostBytes) {
+      const message = `the index has ${size} bytes; at most ${mostBytes} are allowed`;
+      throw new SafetensorsError('HEADER_TOO_LARGE', message, { path });
+    }
+    const bytes = allocateHeader(size);
+    const read = await addon.read(handle, 0, bytes.subarray(0, size));
+    if (read < size) {
+      const message = 'the index became shorter while it was read';
+      throw new SafetensorsError('FILE_CHANGED', message, { path });
+    }
+    return { bytes, identity };
+  } catch (error) {
+    throw openingError(error, path);
+  } finally {
+    if (opened) addon.close(opened.handle);
+  }
+}
+
+/** Bytes that the entries of a shard's header take beside the name, generously. */
+const ENTRY_BYTES = 104;
+
+/** About how many bytes each shard's header has. */
+function entryBytes({ count, files, shards, nameStarts, nameEnds }: WeightMap): Float64Array {
+  const bytes = new Float64Array(files.length);
+  for (let entry = 0; entry < count; entry++) {
+    bytes[shards[entry]] += nameEnds[entry] - nameStarts[entry] + ENTRY_BYTES;
+  }
+  return bytes;
+}

@@ -1,0 +1,225 @@
+import { isUtf8 } from 'node:buffer';
+import { SafetensorsError } from '../errors.ts';
+import { quoteName } from '../escape.ts';
+import { HeaderFault } from '../header/fault.ts';
+import { CLOSE_BRACE, COLON, COMMA, JsonScanner, OPEN_BRACE, QUOTE } from '../header/json.ts';
+import { firstInvalidUtf8 } from '../header/utf8.ts';
+import { plainTextEnd, sameText } from '../header/words.ts';
+import { shardNameProblem } from './shard-name.ts';
+
+/** Arrays and objects open around a field of the index. */
+const FIELD_DEPTH = 1;
+
+/** `"":"x.safetensors",`: no entry of a weight map is shorter. */
+const SHORTEST_ENTRY_BYTES = 19;
+
+/** As many as there are names `model-00001-of-99999.safetensors`. */
+const MOST_SHARDS = 99_999;
+
+const WEIGHT_MAP = Buffer.from('weight_map');
+const SPACE = 0x20;
+
+/** `,⏎    "` between two entries, as Python's `json.dump(…, indent=2)` writes it: two words. */
+const GAP = [Buffer.from(',\n  ').readInt32LE(), Buffer.from('  "\0').readInt32LE()] as const;
+const GAP_BYTES = 7;
+const THREE_BYTES = 0xffffff;
+
+/** Which tensor is in which shard, as an index has it. */
+export interface WeightMap {
+  /** The text of the index, its strings unescaped in place. */
+  readonly bytes: Buffer;
+  /** Tensors, numbered in the order of the index. */
+  count: number;
+  /** Where their names lie in `bytes`. */
+  readonly nameStarts: Int32Array;
+  readonly nameEnds: Int32Array;
+  /** Places in `files`. */
+  readonly shards: Int32Array;
+  /** The names of the shards, sorted. */
+  readonly files: readonly string[];
+}
+
+/**
+ * Reads the text of an index: a JSON object with a `weight_map`, an object whose values are names of
+ * files in the folder of the index. Whatever else is in it must be JSON, and is ignored.
+ *
+ * `bytes` come from `allocateHeader`, and nobody else may change them any more. Names that appear
+ * twice are not looked for here.
+ *
+ * @throws {SafetensorsError} HEADER_UTF8, HEADER_JSON, HEADER_TOO_LARGE, DUPLICATE_KEY for a second
+ *   `weight_map`, SHARD_PATH
+ */
+export function parseWeightMap(bytes: Buffer, path: string): WeightMap {
+  if (!isUtf8(bytes)) {
+    const at = firstInvalidUtf8(bytes) ?? 0;
+    throw new SafetensorsError('HEADER_UTF8', `the index is not UTF-8, at byte ${at}`, { path });
+  }
+  try {
+    return new IndexReader(bytes).read();
+  } catch (fault) {
+    if (!(fault instanceof HeaderFault)) throw fault;
+    throw new SafetensorsError(fault.code, `${fault.message}, at byte ${fault.at}`, { path });
+  }
+}
+
+class IndexReader {
+  readonly #bytes: Buffer;
+  readonly #view: DataView;
+  readonly #scanner: JsonScanner;
+  readonly #nameStarts: Int32Array;
+  readonly #nameEnds: Int32Array;
+  readonly #shards: Int32Array;
+  #count = 0;
+  /** Names of shards and their numbers, in the order in which they come first. */
+  readonly #numbers = new Map<string, number>();
+  /** The shard of the last entry, and where its name lies. */
+  #shard = 0;
+  #shardStart = 0;
+  #shardLength = 0;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#scanner = new JsonScanner(bytes);
+    // Room for as many entries as the index could hold. Pages that are never written cost nothing.
+    const most = Math.ceil(bytes.length / SHORTEST_ENTRY_BYTES);
+    this.#nameStarts = new Int32Array(most);
+    this.#nameEnds = new Int32Array(most);
+    this.#shards = new Int32Array(most);
+  }
+
+  read(): WeightMap {
+    const scanner = this.#scanner;
+    let found = false;
+    scanner.expect(OPEN_BRACE, 'that opens the index');
+    if (scanner.next() !== CLOSE_BRACE) {
+      do {
+        scanner.string('a field name');
+        const isWeightMap = scanner.isText(WEIGHT_MAP);
+        if (isWeightMap && found) {
+          throw new HeaderFault('DUPLICATE_KEY', 'a second weight_map', scanner.stringStart);
+        }
+        scanner.expect(COLON, 'after a field name');
+        if (isWeightMap) this.#entries();
+        else scanner.skipValue(FIELD_DEPTH);
+        found ||= isWeightMap;
+      } while (scanner.more(CLOSE_BRACE));
+    } else {
+      scanner.pos++;
+    }
+    if (!found) scanner.fail('a field "weight_map"', scanner.pos - 1);
+    scanner.next();
+    if (scanner.pos < scanner.end) scanner.fail('nothing but white space after the index');
+    return this.#result();
+  }
+
+  #entries(): void {
+    const scanner = this.#scanner;
+    scanner.expect(OPEN_BRACE, 'that opens the weight_map');
+    if (scanner.next() === CLOSE_BRACE) {
+      scanner.pos++;
+      return;
+    }
+    do {
+      scanner.next();
+      scanner.pos = this.#plainEntries(scanner.pos);
+      this.#entry();
+    } while (scanner.more(CLOSE_BRACE));
+  }
+
+  /**
+   * Reads entries without escapes and of the shard before, as long as each is followed by another;
+   * returns where the first stands that was not read.
+   */
+  #plainEntries(start: number): number {
+    const bytes = this.#bytes;
+    const view = this.#view;
+    const nameStarts = this.#nameStarts;
+    const nameEnds = this.#nameEnds;
+    const shards = this.#shards;
+    const shard = this.#shard;
+    const shardStart = this.#shardStart;
+    const shardLength = this.#shardLength;
+    let count = this.#count;
+    let item = start;
+    if (bytes[item] === QUOTE && shardLength > 0) {
+      for (;;) {
+        const nameEnd = plainTextEnd(view, item + 1);
+        let pos = nameEnd + 1;
+        if (bytes[nameEnd] !== QUOTE || bytes[pos++] !== COLON) break;
+        if (bytes[pos] === SPACE) pos++;
+        if (bytes[pos++] !== QUOTE) break;
+        const valueEnd = pos + shardLength;
+        if (bytes[valueEnd] !== QUOTE || !sameText(view, shardStart, pos, shardLength)) break;
+        pos = valueEnd + 1;
+        if (
+          view.getInt32(pos, true) === GAP[0] &&
+          (view.getInt32(pos + 4, true) & THREE_BYTES) === GAP[1]
+        ) {
+          pos += GAP_BYTES - 1;
+        } else {
+          if (bytes[pos] !== COMMA) break;
+          this.#scanner.pos = pos + 1;
+          if (this.#scanner.next() !== QUOTE) break;
+          pos = this.#scanner.pos;
+        }
+        nameStarts[count] = item + 1;
+        nameEnds[count] = nameEnd;
+        shards[count++] = shard;
+        item = pos;
+      }
+    }
+    this.#count = count;
+    return item;
+  }
+
+  /** One entry, in any JSON. */
+  #entry(): void {
+    const scanner = this.#scanner;
+    scanner.string('the name of a tensor');
+    const entry = this.#count++;
+    this.#nameStarts[entry] = scanner.stringStart;
+    this.#nameEnds[entry] = scanner.stringEnd;
+    scanner.expect(COLON, 'after a name');
+    scanner.string('a string, the name of a shard');
+    this.#shard = this.#numberOf(scanner.text(), scanner.stringStart);
+    this.#shards[entry] = this.#shard;
+    this.#shardStart = scanner.stringStart;
+    // What is unescaped is shorter than what it stands for.
+    const isPlain = scanner.pos === scanner.stringEnd + 1;
+    this.#shardLength = isPlain ? scanner.stringEnd - scanner.stringStart : 0;
+  }
+
+  #numberOf(name: string, at: number): number {
+    const known = this.#numbers.get(name);
+    if (known !== undefined) return known;
+    const problem = shardNameProblem(name);
+    if (problem !== undefined) {
+      const message = `${quoteName(name)} is no name of a shard: ${problem}`;
+      throw new HeaderFault('SHARD_PATH', message, at);
+    }
+    const number = this.#numbers.size;
+    if (number === MOST_SHARDS) {
+      throw new HeaderFault('HEADER_TOO_LARGE', `more than ${MOST_SHARDS} shards`, at);
+    }
+    this.#numbers.set(name, number);
+    return number;
+  }
+
+  #result(): WeightMap {
+    const files = [...this.#numbers.keys()].sort();
+    const places = new Int32Array(files.length);
+    for (const [place, name] of files.entries()) places[this.#numbers.get(name) ?? 0] = place;
+    const shards = this.#shards;
+    const count = this.#count;
+    for (let entry = 0; entry < count; entry++) shards[entry] = places[shards[entry]];
+    return {
+      bytes: this.#bytes,
+      count,
+      nameStarts: this.#nameStarts,
+      nameEnds: this.#nameEnds,
+      shards,
+      files,
+    };
+  }
+}
