@@ -8,4 +8,5 @@ export { openModel } from './model/open-model.ts';
 export { type AnyTensor, Tensor } from './tensor.ts';
 export type { Named, TensorLike, TensorSpec, TensorsLike } from './write/inputs.ts';
 export type { Metadata, SaveOptions, SerializeOptions, WriteProgress } from './write/options.ts';
+export { saveFile } from './write/save-file.ts';
 export { serialize } from './write/serialize.ts';

@@ -21,7 +21,17 @@ const LAYERS: readonly Layer[] = [
   {
     name: 'index',
     files: /^index\.ts$/,
-    imports: ['model', 'write', 'file', 'memory', 'container', 'tensor', 'dtypes', 'errors'],
+    imports: [
+      'model',
+      'save',
+      'write',
+      'file',
+      'memory',
+      'container',
+      'tensor',
+      'dtypes',
+      'errors',
+    ],
   },
   {
     name: 'model',
@@ -37,7 +47,21 @@ const LAYERS: readonly Layer[] = [
       ...BASE,
     ],
   },
-  { name: 'write', files: /^write\//, imports: ['tensor', 'storage', 'header', ...BASE] },
+  {
+    name: 'save',
+    files: /^write\/(save-file|temporary)\.ts$/,
+    imports: ['atomic-file', 'write', 'path', 'storage', ...BASE],
+  },
+  {
+    name: 'atomic-file',
+    files: /^write\/(atomic-file|target)\.ts$/,
+    imports: ['native', ...BASE],
+  },
+  {
+    name: 'write',
+    files: /^write\/(inputs|options|source|plan|chunks|lanes|serialize)\.ts$/,
+    imports: ['tensor', 'storage', 'header', ...BASE],
+  },
   {
     name: 'file',
     files: /^file\.ts$/,
@@ -78,7 +102,8 @@ const LAYERS: readonly Layer[] = [
 /** Modules of Node that the library's own files may use, by layer; the command line may use any. */
 const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
   model: ['node:buffer', 'node:fs/promises', 'node:path'],
-  write: ['node:util'],
+  'atomic-file': ['node:crypto', 'node:fs', 'node:fs/promises', 'node:os', 'node:path'],
+  write: ['node:fs/promises', 'node:os', 'node:util'],
   identity: ['node:fs'],
   path: ['node:path', 'node:url'],
   memory: ['node:util'],

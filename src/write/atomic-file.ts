@@ -1,0 +1,147 @@
+import { randomBytes } from 'node:crypto';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { systemError } from '../errors.ts';
+import { native } from '../native.ts';
+import { resolveTarget, type Target } from './target.ts';
+
+/** What `open` gives a new file, before the umask. */
+const NEW_FILE_MODE = 0o666;
+
+/** What some file systems say that cannot fsync a folder. */
+const NO_FOLDER_SYNC = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
+
+export interface AtomicFileOptions {
+  /** Bytes that the file will have: reserved on the disk where the file system can. */
+  byteLength: number;
+  /** Whether its bytes, and later its name, are to be on the disk. */
+  fsync: boolean;
+}
+
+/**
+ * A file under a name of its own beside the path that it is for, until it is whole: then it takes the
+ * place of whatever is there, in one step. In this order: {@link create}, writing to `handle`,
+ * {@link seal}, {@link publish}; {@link discard} instead of any of them.
+ *
+ * Errors of all of them have Node's shape, with the path that the caller named.
+ */
+export class AtomicFile {
+  /** As the caller named it. */
+  readonly path: string;
+  /** Open for writing, until the file is sealed. */
+  readonly handle: FileHandle;
+  readonly #target: Target;
+  readonly #temporary: string;
+  /** Open for fsync; opened beforehand, so that nothing can fail any more but the fsync itself. */
+  readonly #folder: FileHandle | undefined;
+  readonly #fsync: boolean;
+  /** Whether there is a file under the temporary name. */
+  #exists = true;
+
+  private constructor(
+    path: string,
+    parts: { target: Target; temporary: string; handle: FileHandle; folder?: FileHandle },
+    fsync: boolean,
+  ) {
+    this.path = path;
+    this.handle = parts.handle;
+    this.#target = parts.target;
+    this.#temporary = parts.temporary;
+    this.#folder = parts.folder;
+    this.#fsync = fsync;
+  }
+
+  /**
+   * Makes the file, empty but with its blocks reserved. It will have the permissions of the file that
+   * it replaces, or those that the umask gives.
+   *
+   * @throws {Error} of Node's own shape; nothing is left behind
+   * @throws {SafetensorsError} NOT_SAFETENSORS when the path leads to a FIFO, a socket or a device
+   */
+  static async create(path: string, { byteLength, fsync }: AtomicFileOptions): Promise<AtomicFile> {
+    return withPath(path, async () => {
+      const target = await resolveTarget(path);
+      const folder = fsync ? { folder: await open(target.folder, 'r') } : {};
+      // Not named after the file, whose name may be as long as a name can be.
+      const random = randomBytes(8).toString('hex');
+      const temporary = join(target.folder, `.safetensors-mmap-${random}.tmp`);
+      let handle: FileHandle;
+      try {
+        handle = await open(temporary, 'wx+', target.mode ?? NEW_FILE_MODE);
+      } catch (error) {
+        await folder.folder?.close();
+        throw error;
+      }
+      const file = new AtomicFile(path, { target, temporary, handle, ...folder }, fsync);
+      try {
+        // The umask may have taken bits that the replaced file has.
+        if (target.mode !== undefined) await handle.chmod(target.mode);
+        await native().preallocate(handle.fd, byteLength);
+        return file;
+      } catch (error) {
+        await file.discard();
+        throw error;
+      }
+    });
+  }
+
+  /** The file is whole: puts it on the disk if that is wanted, and closes it. */
+  async seal(): Promise<void> {
+    await withPath(this.path, async () => {
+      if (this.#fsync) await this.handle.sync();
+      await this.handle.close();
+    });
+  }
+
+  /** Gives the sealed file its name, in the place of whatever has it. */
+  async publish(): Promise<void> {
+    await withPath(this.path, async () => {
+      await rename(this.#temporary, this.#target.path);
+      this.#exists = false;
+      try {
+        await this.#folder?.sync();
+      } catch (error) {
+        if (!NO_FOLDER_SYNC.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+      } finally {
+        await this.#folder?.close();
+      }
+    });
+  }
+
+  /** Removes the file and closes it; does nothing to a published one, but closing. Never fails. */
+  async discard(): Promise<void> {
+    await this.remove();
+    await this.handle.close().catch(() => {});
+  }
+
+  /**
+   * The first half of {@link discard}: the name goes at once. Closing has to wait for what is still
+   * being written on other threads, which may be long when that is an fsync.
+   */
+  async remove(): Promise<void> {
+    if (this.#exists) {
+      this.#exists = false;
+      await rm(this.#temporary, { force: true }).catch(() => {});
+    }
+    await this.#folder?.close().catch(() => {});
+  }
+}
+
+/** Runs `action`, and gives failures of the file system Node's shape with `path`. */
+export async function withPath<T>(path: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    throw isSystemFailure(error) ? systemError(error.errno, error.syscall, path) : error;
+  }
+}
+
+function isSystemFailure(error: unknown): error is { errno: number; syscall: string } {
+  return (
+    error instanceof Error &&
+    'errno' in error &&
+    typeof error.errno === 'number' &&
+    'syscall' in error &&
+    typeof error.syscall === 'string'
+  );
+}

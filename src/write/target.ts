@@ -1,0 +1,69 @@
+import type { Stats } from 'node:fs';
+import { lstat, readlink, realpath } from 'node:fs/promises';
+import { constants } from 'node:os';
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
+import { SafetensorsError, systemError } from '../errors.ts';
+
+/** Symbolic links that are followed before the path is taken for a circle, as Linux does. */
+const MAX_LINKS = 40;
+
+/** Bits that say who may read, write and execute. */
+const PERMISSION_BITS = 0o777;
+
+/** Where a file is to be, with all symbolic links followed. */
+export interface Target {
+  readonly folder: string;
+  /** The file in that folder. */
+  readonly path: string;
+  /** Permission bits of the file that is there; `undefined` when there is none. */
+  readonly mode: number | undefined;
+}
+
+/**
+ * Follows a path to the file that is to be made or replaced: also symbolic links that lead to
+ * nothing yet.
+ *
+ * @throws {Error} of Node's own shape: EISDIR for a folder, ELOOP, ENOENT for a folder that is not there
+ * @throws {SafetensorsError} NOT_SAFETENSORS for a FIFO, a socket or a device
+ */
+export async function resolveTarget(path: string): Promise<Target> {
+  // As when it is opened: from the working directory of now. The empty path leads nowhere.
+  if (path === '') throw openError('ENOENT', path);
+  let next = resolve(path);
+  for (let links = 0; links <= MAX_LINKS; links++) {
+    const folder = await realpath(dirname(next));
+    const file = join(folder, basename(next));
+    const info = await statusOf(file);
+    if (info === undefined) return { folder, path: file, mode: undefined };
+    if (!info.isSymbolicLink()) {
+      if (info.isDirectory()) throw openError('EISDIR', path);
+      if (!info.isFile()) throw notAFile(info, path);
+      return { folder, path: file, mode: info.mode & PERMISSION_BITS };
+    }
+    const link = await readlink(file);
+    // Not `join`, which would take "link/.." for nothing: only the file system knows what it is.
+    next = isAbsolute(link) ? link : `${folder}/${link}`;
+  }
+  throw openError('ELOOP', path);
+}
+
+async function statusOf(file: string): Promise<Stats | undefined> {
+  try {
+    return await lstat(file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+function openError(code: 'EISDIR' | 'ELOOP' | 'ENOENT', path: string): NodeJS.ErrnoException {
+  return systemError(-constants.errno[code], 'open', path);
+}
+
+function notAFile(info: Stats, path: string): SafetensorsError {
+  let kind = 'a device';
+  if (info.isFIFO()) kind = 'a FIFO';
+  else if (info.isSocket()) kind = 'a socket';
+  const message = `this is ${kind}, not a regular file: save to a file of its own`;
+  return new SafetensorsError('NOT_SAFETENSORS', message, { path });
+}
