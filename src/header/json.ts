@@ -1,5 +1,5 @@
 import { MAX_SIZE } from '../layout.ts';
-import { HEADER_PADDING } from './bytes.ts';
+import { BLANK_PIECE_BYTES, HEADER_PADDING, isBlank } from './bytes.ts';
 import { HeaderFault, unexpected } from './fault.ts';
 import { skipNumber } from './json-number.ts';
 import { unescapeInPlace } from './json-string.ts';
@@ -9,6 +9,9 @@ const MAX_DEPTH = 127;
 
 /** White space is passed over byte by byte up to here: most of it is a space or two. */
 const FEW_BLANKS = 16;
+
+/** From here on whole pieces of the header are compared with blanks, as memory. */
+const MANY_BLANKS = 2 ** 16;
 
 /** Digits that a message shows: all that 64 bits can have. */
 const SHOWN_DIGITS = 20;
@@ -217,13 +220,20 @@ function makeBlankPairs(): Uint8Array {
 /** Passes over white space four bytes at a time; up to three blanks may remain. */
 function skipBlankWords(bytes: Buffer, start: number): number {
   blankPairs ??= makeBlankPairs();
-  const pairs = blankPairs;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let pos = skipPairs(view, blankPairs, start, start + MANY_BLANKS);
+  if (pos < start + MANY_BLANKS) return pos;
+  while (isBlank(bytes.subarray(pos, pos + BLANK_PIECE_BYTES))) pos += BLANK_PIECE_BYTES;
+  return skipPairs(view, blankPairs, pos, bytes.length);
+}
+
+/** Passes over words of white space, up to `end` or to the first that is not. */
+function skipPairs(view: DataView, pairs: Uint8Array, start: number, end: number): number {
   let pos = start;
-  let word = view.getInt32(pos, true);
-  while ((pairs[word & 0xffff] & pairs[word >>> 16]) === 1) {
+  while (pos < end) {
+    const word = view.getInt32(pos, true);
+    if ((pairs[word & 0xffff] & pairs[word >>> 16]) === 0) break;
     pos += 4;
-    word = view.getInt32(pos, true);
   }
   return pos;
 }
