@@ -1,12 +1,15 @@
-"""Opens a file with the Python reference and prints what that cost, as JSON.
+"""Opens or saves a file with the Python reference and prints what that cost, as JSON.
 
 reference.py version
 reference.py open FILE OPENS     the first open of this process, and further ones
 reference.py cost FILE           time and peak memory of one open
+reference.py save FILE BLOCKS durable|cached
+                                 saving the model of models/blocks.ts; durable: with fsync
 """
 
 import hashlib
 import json
+import os
 import resource
 import sys
 from time import perf_counter
@@ -14,6 +17,7 @@ from time import perf_counter
 import numpy  # noqa: F401  safe_open imports it: modules are not what is measured
 import safetensors
 from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 
 def checksum(path):
@@ -63,6 +67,41 @@ def cost(path):
     return {"time": time, "memory": memory, "checksum": verdict}
 
 
+def block_model(blocks):
+    """The model of models/blocks.ts."""
+    width = 4096
+    pattern = numpy.arange(width, dtype=numpy.uint32) * numpy.uint32(2654435761)
+    tensors = {}
+    for layer in range(blocks):
+        weight = numpy.tile(pattern, (width, 1))
+        weight[0, 0] = layer
+        norm = pattern.copy()
+        norm[0] = layer
+        tensors[f"layers.{layer}.weight"] = weight.view(numpy.float32)
+        tensors[f"layers.{layer}.norm"] = norm.view(numpy.float32)
+    return tensors
+
+
+def fsync(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
+
+
+def save(path, blocks, durable):
+    tensors = block_model(blocks)
+    start = perf_counter()
+    save_file(tensors, path)
+    if durable:
+        fsync(path)
+        fsync(os.path.dirname(path))
+    time = 1e3 * (perf_counter() - start)
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    os.remove(path)
+    return {"time": time, "checksum": digest}
+
+
 def main():
     task, *arguments = sys.argv[1:]
     if task == "version":
@@ -71,6 +110,9 @@ def main():
         print(json.dumps(open_file(arguments[0], int(arguments[1]))))
     elif task == "cost":
         print(json.dumps(cost(arguments[0])))
+    elif task == "save":
+        path, blocks, mode = arguments
+        print(json.dumps(save(path, int(blocks), mode == "durable")))
     else:
         sys.exit(f"unknown task {task}")
 

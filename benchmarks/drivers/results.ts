@@ -31,6 +31,18 @@ export interface ExternalResult {
   checksum: string;
 }
 
+/** What a driver prints for the tasks `save` and `dd`. */
+export interface SaveResult {
+  /** Milliseconds. */
+  time: number;
+  /** Milliseconds that the event loop was late at most. */
+  longestDelay?: number;
+  /** Bytes of the process's own at the peak, over those before it. */
+  memory?: number;
+  /** SHA-256 of the file. */
+  checksum?: string;
+}
+
 export interface LastResult {
   /** Milliseconds from the open to the element. */
   time: number;
