@@ -46,9 +46,18 @@ export function runChild(
   args: readonly string[],
   { nodeFlags = [], timeoutMs }: { nodeFlags?: readonly string[]; timeoutMs?: number } = {},
 ): Promise<ChildResult> {
-  const script = fileURLToPath(new URL(`../../out/test/children/${name}.js`, import.meta.url));
   const options = timeoutMs === undefined ? {} : { timeoutMs };
-  return runCommand(process.execPath, [...nodeFlags, script, ...args], options);
+  return runCommand(...childCommand(name, args, nodeFlags), options);
+}
+
+/** What {@link runChild} runs. */
+export function childCommand(
+  name: string,
+  args: readonly string[],
+  nodeFlags: readonly string[] = [],
+): [command: string, args: string[]] {
+  const script = fileURLToPath(new URL(`../../out/test/children/${name}.js`, import.meta.url));
+  return [process.execPath, [...nodeFlags, script, ...args]];
 }
 
 /** What a child that must end well printed as JSON. */

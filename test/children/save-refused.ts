@@ -1,0 +1,45 @@
+/**
+ * Tries to save a model over an old one where it must fail; prints the error, whether the old file is
+ * as it was, and what else is in the folder. `as-nobody` gives up root's rights first; `truncate`
+ * cuts the file short that the tensors are mapped from.
+ */
+import { randomBytes } from 'node:crypto';
+import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { safeOpen, saveFile, serialize, type TensorsLike } from 'safetensors-mmap';
+import { modelOf } from './support/models.js';
+
+const NOBODY = 65534;
+
+const [mode, folder, ...rest] = process.argv.slice(2);
+const path = join(folder, 'model.safetensors');
+
+async function tensorsOf(source: string, truncatedBefore: boolean): Promise<TensorsLike> {
+  writeFileSync(source, serialize(modelOf(1)));
+  const file = await safeOpen(source);
+  if (truncatedBefore) truncateSync(source, 4096);
+  return file;
+}
+
+let tensors: TensorsLike = modelOf(1);
+let onProgress: (() => void) | undefined;
+if (mode.startsWith('truncate')) {
+  const [source] = rest;
+  tensors = await tensorsOf(source, mode === 'truncate-before');
+  onProgress = () => truncateSync(source, 4096);
+}
+if (mode === 'as-nobody') {
+  process.setgid?.(NOBODY);
+  process.setuid?.(NOBODY);
+}
+const old = mode === 'read-only' || mode === 'as-nobody' ? readFileSync(path) : randomBytes(1000);
+if (mode !== 'read-only' && mode !== 'as-nobody') writeFileSync(path, old);
+let failure: object | undefined;
+try {
+  await saveFile(tensors, path, { onProgress });
+} catch (error) {
+  const { code, syscall, path: where, tensor, message } = error as Record<string, string>;
+  failure = { code, syscall, path: where, tensor, message };
+}
+const whole = readFileSync(path).equals(old);
+console.log(JSON.stringify({ failure, whole, files: readdirSync(folder) }));

@@ -1,0 +1,239 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, it, type TestContext } from 'vitest';
+import { safeOpenSync, serialize } from '../src/index.ts';
+import type { Holdings } from './children/support/process.ts';
+import { patternBytes } from './support/build.ts';
+import { childCommand, childReport, runChild, runCommand } from './support/child.ts';
+import { temporaryFolder } from './support/temporary.ts';
+
+const root = temporaryFolder();
+
+function newFolder(name: string): string {
+  const folder = join(root, name);
+  mkdirSync(folder);
+  return folder;
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+function temporaries(folder: string): string[] {
+  return readdirSync(folder).filter((name) => /^\.safetensors-mmap-.*\.tmp$/.test(name));
+}
+
+describe('kill −9', () => {
+  const KILLS = 200;
+  const AT_ONCE = 4;
+  const MOST_MS = 120;
+
+  /** Starts a child that saves without end, and waits until it has begun. */
+  async function saver(path: string): Promise<ChildProcess> {
+    const [command, args] = childCommand('save-rounds', [path, '1000000', 'fsync', '1', '2']);
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const ended = once(child, 'close').then(([code]) => {
+      throw new Error(`the child ended with ${code} before it began`);
+    });
+    await Promise.race([once(child.stdout, 'data'), ended]);
+    ended.catch(() => {});
+    return child;
+  }
+
+  it(`${KILLS} times while a model is saved over another leaves the one or the other`, async () => {
+    const contents = new Map<string, number>();
+    let caught = 0;
+    const lane = async (number: number) => {
+      const folder = newFolder(`killed-${number}`);
+      const path = join(folder, 'model.safetensors');
+      expect((await runChild('save-rounds', [path, '1', 'fsync', '1'])).code).toBe(0);
+      for (let i = 0; i < KILLS / AT_ONCE; i++) {
+        const child = await saver(path);
+        await sleep(Math.random() * MOST_MS);
+        child.kill('SIGKILL');
+        const [, signal] = await once(child, 'close');
+        expect(signal).toBe('SIGKILL');
+        const hash = sha256(readFileSync(path));
+        contents.set(hash, (contents.get(hash) ?? 0) + 1);
+        // What a killed process cannot remove: at most the one file that it was writing.
+        const left = temporaries(folder);
+        expect(left.length).toBeLessThanOrEqual(1);
+        caught += left.length;
+        for (const name of left) rmSync(join(folder, name));
+        expect(readdirSync(folder)).toEqual(['model.safetensors']);
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, (_, number) => lane(number)));
+
+    const folder = newFolder('whole');
+    const whole: string[] = [];
+    for (const seed of ['1', '2']) {
+      const path = join(folder, seed);
+      expect((await runChild('save-rounds', [path, '1', 'fsync', seed])).code).toBe(0);
+      whole.push(sha256(readFileSync(path)));
+    }
+    expect([...contents.keys()].sort()).toEqual(whole.sort());
+    // Most of them in the middle of writing.
+    expect(caught).toBeGreaterThan(KILLS / 4);
+  }, 300_000);
+});
+
+it('two processes that save to the same path: one of them wins, whole', async () => {
+  const folder = newFolder('two');
+  const path = join(folder, 'model.safetensors');
+  const savers = ['1', '2'].map((seed) => runChild('save-rounds', [path, '20', 'no', seed]));
+  const done = Promise.all(savers);
+  let running = true;
+  void done.finally(() => {
+    running = false;
+  });
+  const seen = new Set<number>();
+  while (running) {
+    await sleep(5);
+    if (!readdirSync(folder).includes('model.safetensors')) continue;
+    using file = safeOpenSync(path);
+    const firsts = [0, 1, 2, 3].map((i) => Number(file.getTensor(`large.${i}`).data.at(-1)));
+    expect(firsts).toEqual([0, 1, 2, 3].map((i) => firsts[0] + i));
+    seen.add(firsts[0]);
+  }
+  for (const { code, stderr } of await done)
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(seen.size).toBeGreaterThan(0);
+  expect([...seen].every((seed) => seed === 1 || seed === 2)).toBe(true);
+  expect(readdirSync(folder)).toEqual(['model.safetensors']);
+});
+
+interface Refusal {
+  failure?: { code: string; syscall?: string; path?: string; tensor?: string; message: string };
+  whole: boolean;
+  files: string[];
+}
+
+const asRoot = process.getuid?.() === 0;
+
+/** Mounts need root, and a kernel that lets it: says why not, and skips. */
+function needsMounts({ skip }: TestContext): void {
+  const probe = 'mount -t tmpfs none "$1"';
+  const result = spawnSync('unshare', ['-m', 'sh', '-c', probe, 'sh', newFolder('probe')]);
+  rmSync(join(root, 'probe'), { recursive: true });
+  if (result.status === 0) return;
+  const reason = result.error?.message ?? result.stderr.toString().trim();
+  console.warn(`LEFT OUT: a test of test/save-faults.test.ts. unshare -m, mount: ${reason}`);
+  skip(reason);
+}
+
+/** Runs a child where a script has mounted something at `folder` that nobody else sees. */
+async function inMount(script: string, folder: string, child: string, args: readonly string[]) {
+  const [command, childArgs] = childCommand(child, args);
+  const shell = ['-m', 'sh', '-ec', `${script}; exec "$@"`, 'sh', command, ...childArgs];
+  const { code, stdout, stderr } = await runCommand('unshare', shell, {
+    env: { ...process.env, FOLDER: folder },
+  });
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  return JSON.parse(stdout) as Refusal;
+}
+
+describe('where nothing can be written', () => {
+  it('on a full disk, the old file is whole and nothing is left', async (context) => {
+    needsMounts(context);
+    const folder = newFolder('full');
+    const mount = 'mount -t tmpfs -o size=8m none "$FOLDER"';
+    const { failure, whole, files } = await inMount(mount, folder, 'save-refused', [
+      'full',
+      folder,
+    ]);
+    expect(failure).toMatchObject({ code: 'ENOSPC', path: join(folder, 'model.safetensors') });
+    expect({ whole, files }).toEqual({ whole: true, files: ['model.safetensors'] });
+  });
+
+  it('on a read-only disk', async (context) => {
+    needsMounts(context);
+    const folder = newFolder('read-only');
+    writeFileSync(join(folder, 'model.safetensors'), 'old');
+    const mount = 'mount --bind "$FOLDER" "$FOLDER"; mount -o remount,bind,ro "$FOLDER"';
+    const { failure, whole, files } = await inMount(mount, folder, 'save-refused', [
+      'read-only',
+      folder,
+    ]);
+    expect(failure).toMatchObject({ code: 'EROFS', path: join(folder, 'model.safetensors') });
+    expect({ whole, files }).toEqual({ whole: true, files: ['model.safetensors'] });
+  });
+
+  it('in a read-only folder', async () => {
+    const folder = newFolder('no-access');
+    writeFileSync(join(folder, 'model.safetensors'), 'old');
+    chmodSync(root, 0o755);
+    chmodSync(folder, 0o555);
+    const mode = asRoot ? 'as-nobody' : 'read-only';
+    const { failure, whole, files } = await childReport<Refusal>('save-refused', [mode, folder]);
+    chmodSync(folder, 0o755);
+    expect(failure).toMatchObject({
+      code: 'EACCES',
+      syscall: 'open',
+      path: join(folder, 'model.safetensors'),
+    });
+    expect({ whole, files }).toEqual({ whole: true, files: ['model.safetensors'] });
+  });
+});
+
+describe('tensors of a file that is cut short', () => {
+  it.each(['truncate-before', 'truncate-during'])('FILE_CHANGED: %s', async (mode) => {
+    const folder = newFolder(mode);
+    const source = join(root, `${mode}.safetensors`);
+    const report = await childReport<Refusal>('save-refused', [mode, folder, source]);
+    expect(report.failure).toMatchObject({
+      code: 'ERR_SAFETENSORS_FILE_CHANGED',
+      path: source,
+      tensor: expect.stringMatching(/^(large|small)\.\d+$/),
+    });
+    expect({ whole: report.whole, files: report.files }).toEqual({
+      whole: true,
+      files: ['model.safetensors'],
+    });
+  });
+});
+
+/** Child processes, because a mistake here is a crash, or a file of other memory. */
+describe('a container that goes away while it is saved', () => {
+  const source = join(root, 'source.safetensors');
+  const LARGE = 24 * 2 ** 20;
+  writeFileSync(
+    source,
+    serialize({
+      a: { dtype: 'U8', shape: [LARGE], data: patternBytes(LARGE) },
+      b: { dtype: 'F32', shape: [LARGE / 4], data: patternBytes(LARGE, 2) },
+      ...Object.fromEntries(
+        Array.from({ length: 1000 }, (_, i) => [
+          `small.${i}`,
+          { dtype: 'U8', shape: [i], data: patternBytes(i, i) } as const,
+        ]),
+      ),
+    }),
+  );
+
+  it('by close(): the saving ends with CLOSED, or with the file as it was', async () => {
+    const target = join(newFolder('closed'), 'model.safetensors');
+    const { outcomes, left, held } = await childReport<{
+      outcomes: Record<string, number>;
+      left: string[];
+      held: Holdings;
+    }>('close-while-saving', [source, target, '60', '40'], { nodeFlags: ['--expose-gc'] });
+    const { ERR_SAFETENSORS_CLOSED: closed = 0, saved = 0, ...others } = outcomes;
+    expect({ others, left }).toEqual({ others: {}, left: [] });
+    expect(closed + saved).toBe(60);
+    expect(closed).toBeGreaterThan(0);
+    if (process.platform === 'linux') expect(held.mappings).toBe(0);
+  });
+
+  it('by the end of its worker: no crash, and no mapping is left', async () => {
+    const target = join(newFolder('terminated'), 'model.safetensors');
+    const held = await childReport<Holdings>('terminated-savers', [source, target, '60'], {
+      nodeFlags: ['--expose-gc'],
+    });
+    if (process.platform === 'linux') expect(held.mappings).toBe(0);
+  });
+});
