@@ -5,6 +5,7 @@ export { loadFile, SafetensorsFile, safeOpen, safeOpenSync } from './file.ts';
 export { deserialize, SafetensorsMemory } from './memory.ts';
 export { type ModelShard, SafetensorsModel } from './model/model.ts';
 export { openModel } from './model/open-model.ts';
+export { type SavedModel, type SaveModelOptions, saveModel } from './model/save-model.ts';
 export { type AnyTensor, Tensor } from './tensor.ts';
 export type { Named, TensorLike, TensorSpec, TensorsLike } from './write/inputs.ts';
 export type { Metadata, SaveOptions, SerializeOptions, WriteProgress } from './write/options.ts';

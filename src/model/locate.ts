@@ -2,11 +2,9 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SafetensorsError } from '../errors.ts';
 import { quoteName } from '../escape.ts';
+import { INDEX_FILE, SHARD_NAME, SINGLE_FILE } from './shards.ts';
 
-export const SINGLE_FILE = 'model.safetensors';
-export const INDEX_FILE = 'model.safetensors.index.json';
-
-/** One of several: alone it is no model, whatever else is in the folder. */
+/** One of several: it is no model alone. */
 const PART = /-\d{5}-of-\d{5}\.safetensors$/;
 
 /** Names that an error shows. */
@@ -22,7 +20,7 @@ export interface ModelPlace {
 /**
  * Finds the model that a path leads to: a folder, an index or a file. In a folder that is
  * `model.safetensors.index.json`, else `model.safetensors`, else the only other index, else the only
- * other file that is no part of several.
+ * other file that is no part of several. Shards named `model-…` without an index are an error.
  *
  * @throws {SafetensorsError} SHARD_MISSING when a folder has no model, or more than one
  */
@@ -35,16 +33,19 @@ export async function locateModel(path: string, fullPath: string): Promise<Model
   for (const usual of [INDEX_FILE, SINGLE_FILE]) {
     if (names.includes(usual)) return inFolder(usual);
   }
+  // Whatever else is there is not the model that these are of.
+  if (names.some((name) => SHARD_NAME.test(name))) {
+    const message =
+      'the folder has shards of a model but no index, as while one is saved or downloaded';
+    throw new SafetensorsError('SHARD_MISSING', message, { path });
+  }
   const indexes = names.filter((name) => name.endsWith('.safetensors.index.json'));
   const files = names.filter((name) => name.endsWith('.safetensors') && !PART.test(name));
   for (const found of [indexes, files]) {
     if (found.length === 1) return inFolder(found[0]);
     if (found.length > 1) throw severalModels(path, found);
   }
-  const parts = names.some((name) => PART.test(name));
-  const message = parts
-    ? 'the folder has shards of a model but no index, as while a model is saved or downloaded'
-    : `the folder has no model: neither ${INDEX_FILE} nor any .safetensors file`;
+  const message = `the folder has no model: neither ${INDEX_FILE} nor another file that is one`;
   throw new SafetensorsError('SHARD_MISSING', message, { path });
 }
 

@@ -16,6 +16,8 @@ export interface AtomicFileOptions {
   byteLength: number;
   /** Whether its bytes, and later its name, are to be on the disk. */
   fsync: boolean;
+  /** Whether the caller sees to the name, with {@link syncFolder}: no descriptor is kept for it. */
+  leavesFolder?: boolean;
 }
 
 /**
@@ -58,10 +60,11 @@ export class AtomicFile {
    * @throws {Error} of Node's own shape; nothing is left behind
    * @throws {SafetensorsError} NOT_SAFETENSORS when the path leads to a FIFO, a socket or a device
    */
-  static async create(path: string, { byteLength, fsync }: AtomicFileOptions): Promise<AtomicFile> {
+  static async create(path: string, options: AtomicFileOptions): Promise<AtomicFile> {
+    const { byteLength, fsync, leavesFolder = false } = options;
     return withPath(path, async () => {
       const target = await resolveTarget(path);
-      const folder = fsync ? { folder: await open(target.folder, 'r') } : {};
+      const folder = fsync && !leavesFolder ? { folder: await open(target.folder, 'r') } : {};
       // Not named after the file, whose name may be as long as a name can be.
       const random = randomBytes(8).toString('hex');
       const temporary = join(target.folder, `.safetensors-mmap-${random}.tmp`);
@@ -98,14 +101,13 @@ export class AtomicFile {
     await withPath(this.path, async () => {
       await rename(this.#temporary, this.#target.path);
       this.#exists = false;
-      try {
-        await this.#folder?.sync();
-      } catch (error) {
-        if (!NO_FOLDER_SYNC.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
-      } finally {
-        await this.#folder?.close();
-      }
+      if (this.#folder) await syncAndClose(this.#folder);
     });
+  }
+
+  /** The folder that the file is in when it is published, with all symbolic links followed. */
+  get folder(): string {
+    return this.#target.folder;
   }
 
   /** Removes the file and closes it; does nothing to a published one, but closing. Never fails. */
@@ -124,6 +126,21 @@ export class AtomicFile {
       await rm(this.#temporary, { force: true }).catch(() => {});
     }
     await this.#folder?.close().catch(() => {});
+  }
+}
+
+/** Puts the names of a folder's files on the disk. */
+export async function syncFolder(folder: string): Promise<void> {
+  await syncAndClose(await open(folder, 'r'));
+}
+
+async function syncAndClose(folder: FileHandle): Promise<void> {
+  try {
+    await folder.sync();
+  } catch (error) {
+    if (!NO_FOLDER_SYNC.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  } finally {
+    await folder.close();
   }
 }
 

@@ -13,13 +13,14 @@ export async function writeTemporary(
   plan: FilePlan<CheckedTensor>,
   path: string,
   { fsync, signal, onProgress }: CheckedSaving,
+  leavesFolder = false,
 ): Promise<AtomicFile> {
   const { byteLength } = plan;
   signal?.throwIfAborted();
   const holds = holdSources(plan);
   let file: AtomicFile;
   try {
-    file = await AtomicFile.create(path, { byteLength, fsync });
+    file = await AtomicFile.create(path, { byteLength, fsync, leavesFolder });
   } catch (error) {
     release(holds);
     throw error;

@@ -3,13 +3,13 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished, type TestContext } from 'vitest';
 
-const REQUIREMENTS = ['safetensors==0.8.0', 'numpy', 'ml_dtypes'];
+const REQUIREMENTS = ['safetensors==0.8.0', 'numpy', 'ml_dtypes', 'huggingface_hub'];
 const HOW_TO_GET_IT =
   `python3 -m venv .venv && .venv/bin/pip install ${REQUIREMENTS.join(' ')}` +
   ' (or name another Python in SAFETENSORS_MMAP_PYTHON)';
 
 const PROBE = `
-import safetensors, numpy, ml_dtypes
+import safetensors, numpy, ml_dtypes, huggingface_hub
 assert safetensors.__version__ == "0.8.0", "safetensors is " + safetensors.__version__`;
 
 export interface Python {

@@ -1,0 +1,79 @@
+import { readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { allocateHeader } from '../header/bytes.ts';
+import { type AtomicFile, syncFolder, withPath } from '../write/atomic-file.ts';
+import { INDEX_FILE, SHARD_NAME, SINGLE_FILE } from './shards.ts';
+import { parseWeightMap } from './weight-map.ts';
+
+/** A model whose files are whole, each still under a name of its own. */
+export interface NewModel {
+  /** The folder, as the caller named it. */
+  readonly path: string;
+  readonly fullPath: string;
+  /** The index last, if there is one. */
+  readonly files: readonly { readonly name: string; readonly file: AtomicFile }[];
+  /** Whether each step is to be on the disk before the next. */
+  readonly fsync: boolean;
+}
+
+/**
+ * Puts a model in the place of the one in its folder. Between any two steps `openModel` finds there the
+ * earlier model or the new one, or refuses; what it looks for first is the index, then
+ * `model.safetensors`.
+ *
+ * 1. Where a file that the earlier index names is to be replaced, that index goes first; and before it
+ *    a `model.safetensors` that it hides.
+ * 2. Shards, or `model.safetensors`, take their places: nobody looks at them yet, or all is done.
+ * 3. The new index takes its place, or, when there is none, the earlier one goes: now it is the new model.
+ * 4. What is left of the earlier model goes, as far as it can.
+ */
+export async function replaceModel({ path, fullPath, files, fsync }: NewModel): Promise<void> {
+  const remove = (name: string) => rm(join(fullPath, name), { force: true });
+  const sync = async (folders = [fullPath]) => {
+    if (fsync) for (const folder of new Set(folders)) await syncFolder(folder);
+  };
+  await withPath(path, async () => {
+    const before = new Set(await readdir(fullPath));
+    let hasIndex = before.has(INDEX_FILE);
+    if (hasIndex) {
+      const named = await shardsOf(join(fullPath, INDEX_FILE));
+      if (named === undefined || files.some(({ name }) => named.has(name))) {
+        if (before.has(SINGLE_FILE)) {
+          await remove(SINGLE_FILE);
+          await sync();
+        }
+        await remove(INDEX_FILE);
+        await sync();
+        hasIndex = false;
+      }
+    }
+    const shards = files.filter(({ name }) => name !== INDEX_FILE);
+    for (const { file } of shards) await file.publish();
+    await sync(shards.map(({ file }) => file.folder));
+    const index = files.find(({ name }) => name === INDEX_FILE);
+    if (index) {
+      await index.file.publish();
+      await sync([index.file.folder]);
+    } else if (hasIndex) {
+      await remove(INDEX_FILE);
+      await sync();
+    }
+    const kept = new Set(files.map(({ name }) => name));
+    for (const name of before) {
+      const isOld = SHARD_NAME.test(name) || name === SINGLE_FILE;
+      if (isOld && !kept.has(name)) await remove(name).catch(() => {});
+    }
+  });
+}
+
+/** The files that an index names; undefined for one that names none that could be opened. */
+async function shardsOf(index: string): Promise<ReadonlySet<string> | undefined> {
+  try {
+    const text = await readFile(index);
+    const bytes = allocateHeader(text.length);
+    bytes.set(text);
+    return new Set(parseWeightMap(bytes, index).files);
+  } catch {
+    return undefined;
+  }
+}

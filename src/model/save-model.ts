@@ -1,0 +1,174 @@
+import { mkdir, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { checkedPath, fullPathOf } from '../path.ts';
+import { AtomicFile, withPath } from '../write/atomic-file.ts';
+import { type CheckedTensor, checkTensors, type TensorsLike } from '../write/inputs.ts';
+import {
+  type CheckedSaving,
+  layoutOptions,
+  MAX_HEADER_BYTES,
+  type SaveOptions,
+  savingOptions,
+} from '../write/options.ts';
+import { type FilePlan, planFile } from '../write/plan.ts';
+import { writeTemporary } from '../write/temporary.ts';
+import { type NewModel, replaceModel } from './replace-model.ts';
+import {
+  DEFAULT_SHARD_SIZE,
+  INDEX_FILE,
+  indexText,
+  shardFileNames,
+  shardSizeBytes,
+  splitIntoShards,
+} from './shards.ts';
+
+export interface SaveModelOptions
+  extends Pick<SaveOptions, 'metadata' | 'fsync' | 'signal' | 'onProgress'> {
+  /**
+   * Bytes of tensors that a shard may have, as a number or as text in units of powers of 1000: "500MB".
+   * A tensor that has more has a shard of its own. Default: "5GB".
+   */
+  maxShardSize?: string | number | undefined;
+}
+
+/** What {@link saveModel} has written: names of files in the folder. */
+export interface SavedModel {
+  /** In the order of the tensors. */
+  readonly files: readonly string[];
+  /** There is none when there is one file. */
+  readonly index?: string;
+}
+
+interface PlannedFile {
+  readonly name: string;
+  readonly plan: FilePlan<CheckedTensor>;
+}
+
+/**
+ * Saves tensors as a model in a folder, which is made if it is not there: `model.safetensors`, or, when
+ * that would exceed `maxShardSize`, shards and an index, split and named as by `huggingface_hub`.
+ * `metadata` goes into every file, and into the index.
+ *
+ * All files are written whole, under other names, before the first takes the place of an earlier one;
+ * the index comes last. A crash at any moment leaves a folder in which {@link openModel} finds the
+ * earlier model or the new one, or refuses to open: never a part of one or a mixture. Then what an
+ * earlier model leaves behind goes: `model-…-of-….safetensors`, and `model.safetensors` beside an index.
+ * When anything fails before the first file takes its place, the earlier model is untouched. Two
+ * processes must not save to one folder at once.
+ *
+ * Saving over the very model whose tensors are saved is fine; that one stays as it was for whoever has it
+ * open. Everything else is as with {@link saveFile}.
+ *
+ * @param folder A path or a `file:` URL.
+ * @throws as {@link saveFile} does; {@link RangeError} for a `maxShardSize` that takes more than 99,999
+ *   shards, or an index over 100,000,000 bytes
+ */
+export async function saveModel(
+  tensors: TensorsLike,
+  folder: string | URL,
+  options: SaveModelOptions = {},
+): Promise<SavedModel> {
+  const path = checkedPath(folder);
+  const saving = savingOptions(options);
+  const { maxShardSize = DEFAULT_SHARD_SIZE, metadata } = options;
+  const maxBytes = shardSizeBytes(maxShardSize);
+  const layout = layoutOptions(metadata === undefined ? {} : { metadata });
+  saving.signal?.throwIfAborted();
+
+  const checked = checkTensors(tensors);
+  const shards = splitIntoShards(checked, maxBytes);
+  const names = shardFileNames(shards.length);
+  const files = shards.map((shard, i) => ({ name: names[i], plan: planFile(shard, layout) }));
+  const index =
+    files.length === 1
+      ? undefined
+      : checkedIndex(
+          indexText({
+            totalSize: checked.reduce((sum, { byteLength }) => sum + byteLength, 0),
+            metadata: layout.metadata,
+            weightMap: shards.flatMap((shard, i) =>
+              shard.map(({ name }) => [name, names[i]] as const),
+            ),
+          }),
+        );
+  await write(files, index, { path, fullPath: fullPathOf(path) }, saving);
+  return index === undefined ? { files: names } : { files: names, index: INDEX_FILE };
+}
+
+/** @throws {RangeError} for one that could not be opened again */
+function checkedIndex(text: string): Buffer {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= MAX_HEADER_BYTES) return bytes;
+  throw new RangeError(
+    `index: expected at most ${MAX_HEADER_BYTES} bytes, found ${bytes.length}: choose a larger maxShardSize`,
+  );
+}
+
+/** Writes everything under other names, and puts it in its place. */
+async function write(
+  files: readonly PlannedFile[],
+  index: Buffer | undefined,
+  { path, fullPath }: { path: string; fullPath: string },
+  saving: CheckedSaving,
+): Promise<void> {
+  const isNew = (await mkdir(fullPath, { recursive: true })) !== undefined;
+  const temporary: { name: string; file: AtomicFile }[] = [];
+  try {
+    const model: NewModel = { path, fullPath, files: temporary, fsync: saving.fsync };
+    const shard = withTotal(files, saving);
+    for (const { name, plan } of files) {
+      const file = await writeTemporary(plan, join(fullPath, name), shard(plan), true);
+      temporary.push({ name, file });
+    }
+    if (index !== undefined) {
+      const file = await writeIndex(index, join(fullPath, INDEX_FILE), saving);
+      temporary.push({ name: INDEX_FILE, file });
+    }
+    saving.signal?.throwIfAborted();
+    await replaceModel(model);
+  } catch (error) {
+    for (const { file } of temporary) await file.discard();
+    // Not if anything else is in it.
+    if (isNew) await rmdir(fullPath).catch(() => {});
+    throw error;
+  }
+}
+
+/** The options for one file after the other, whose progress is that of all. */
+function withTotal(
+  files: readonly PlannedFile[],
+  saving: CheckedSaving,
+): (plan: FilePlan<CheckedTensor>) => CheckedSaving {
+  const totalBytes = files.reduce((sum, { plan }) => sum + plan.byteLength, 0);
+  const { onProgress } = saving;
+  let before = 0;
+  return ({ byteLength }) => {
+    const done = before;
+    before += byteLength;
+    if (onProgress === undefined) return saving;
+    return {
+      ...saving,
+      onProgress: ({ bytes }) => onProgress({ bytes: done + bytes, totalBytes }),
+    };
+  };
+}
+
+async function writeIndex(
+  bytes: Buffer,
+  path: string,
+  { fsync }: CheckedSaving,
+): Promise<AtomicFile> {
+  const file = await AtomicFile.create(path, {
+    byteLength: bytes.length,
+    fsync,
+    leavesFolder: true,
+  });
+  try {
+    await withPath(path, () => file.handle.writeFile(bytes));
+    await file.seal();
+    return file;
+  } catch (error) {
+    await file.discard();
+    throw error;
+  }
+}

@@ -1,0 +1,404 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import {
+  openModel,
+  type SaveModelOptions,
+  safeOpenSync,
+  saveModel,
+  type TensorLike,
+  type WriteProgress,
+} from '../src/index.ts';
+import { patternBytes } from './support/build.ts';
+import { runChild } from './support/child.ts';
+import { thrownBy } from './support/errors.ts';
+import { INDEX, indexOf, shardName } from './support/models.ts';
+import { temporaryFolder } from './support/temporary.ts';
+
+const SINGLE = 'model.safetensors';
+
+const root = temporaryFolder();
+let folders = 0;
+const newFolder = () => join(root, `model-${folders++}`);
+
+function bytesOf(length: number, seed = 1): TensorLike {
+  return { dtype: 'U8', shape: [length], data: patternBytes(length, seed) };
+}
+
+/** `count` tensors of 100 bytes. */
+function hundreds(count: number, seed = 1): Map<string, TensorLike> {
+  return new Map(Array.from({ length: count }, (_, i) => [`t${i}`, bytesOf(100, seed + i)]));
+}
+
+const shardNames = (count: number) =>
+  Array.from({ length: count }, (_, i) => shardName(i + 1, count));
+
+function expectFiles(folder: string, ...names: string[]): void {
+  expect(readdirSync(folder).sort()).toEqual([...names].sort());
+}
+
+async function expectModel(folder: string, tensors: Map<string, TensorLike>): Promise<void> {
+  using model = await openModel(folder);
+  expect(model.keys()).toEqual([...tensors.keys()]);
+  for (const [name, { data }] of tensors) {
+    expect(Buffer.compare(model.getTensor(name).bytes, data as Uint8Array), name).toBe(0);
+  }
+}
+
+const noSync = (options: SaveModelOptions = {}) => ({ fsync: false, ...options });
+
+describe('saveModel', () => {
+  it('writes one file where that is enough', async () => {
+    const folder = newFolder();
+    const tensors = hundreds(3);
+    for (const path of [folder, pathToFileURL(folder)]) {
+      const saved = await saveModel(tensors, path, { metadata: { format: 'pt' } });
+      expect(saved).toEqual({ files: [SINGLE] });
+      expectFiles(folder, SINGLE);
+      await expectModel(folder, tensors);
+    }
+    using model = await openModel(folder);
+    expect({ ...model.metadata }).toEqual({ format: 'pt' });
+  });
+
+  it('writes shards and an index where it is not', async () => {
+    const folder = newFolder();
+    const tensors = hundreds(5).set('large', bytesOf(1000)).set('empty', bytesOf(0));
+    const saved = await saveModel(tensors, folder, {
+      maxShardSize: '0.25KB',
+      metadata: { format: 'pt', b: 'ä' },
+    });
+    const names = shardNames(4);
+    expect(saved).toEqual({ files: names, index: INDEX });
+    expectFiles(folder, INDEX, ...names);
+    const index = readFileSync(join(folder, INDEX), 'utf8');
+    expect(JSON.parse(index)).toEqual({
+      metadata: { total_size: 1500, format: 'pt', b: 'ä' },
+      weight_map: {
+        t0: names[0],
+        t1: names[0],
+        t2: names[1],
+        t3: names[1],
+        large: names[2],
+        t4: names[3],
+        empty: names[3],
+      },
+    });
+    expect(index).toContain('"b": "\\u00e4"');
+    using model = await openModel(folder);
+    expect({ ...model.metadata }).toEqual({ format: 'pt', b: 'ä' });
+    expect(model.shardOf('large').path).toBe(join(folder, names[2]));
+    using shard = safeOpenSync(join(folder, names[0]));
+    expect(shard.keys()).toEqual(['t0', 't1']);
+    expect({ ...shard.metadata }).toEqual({ format: 'pt', b: 'ä' });
+  });
+
+  it('writes a model of nothing', async () => {
+    const folder = newFolder();
+    await saveModel({}, folder, noSync());
+    await expectModel(folder, new Map());
+  });
+
+  it.each([
+    ['sharded', 100, 'sharded otherwise', 200],
+    ['sharded', 100, 'sharded alike', 100],
+    ['sharded', 100, 'single', 10_000],
+    ['single', 10_000, 'sharded', 200],
+    ['single', 10_000, 'single', 10_000],
+  ])('replaces a model: %s (%i) by %s (%i)', async (_, limitBefore, __, limit) => {
+    const folder = newFolder();
+    await saveModel(hundreds(6), folder, noSync({ maxShardSize: limitBefore }));
+    const strangers = [
+      'config.json',
+      'model-1-of-2.safetensors',
+      'xmodel-00001-of-00002.safetensors',
+    ];
+    for (const name of strangers) writeFileSync(join(folder, name), 'not ours');
+    const tensors = hundreds(6, 7);
+    const { files, index } = await saveModel(tensors, folder, { maxShardSize: limit });
+    expectFiles(folder, ...strangers, ...files, ...(index === undefined ? [] : [index]));
+    await expectModel(folder, tensors);
+    for (const name of strangers) expect(readFileSync(join(folder, name), 'utf8')).toBe('not ours');
+  });
+
+  it.each([
+    [200, 200],
+    [200, 10_000],
+    [10_000, 200],
+    [10_000, 10_000],
+  ])('over the very model that is open, %i by %i', async (limitBefore, limit) => {
+    const folder = newFolder();
+    const tensors = hundreds(6);
+    await saveModel(tensors, folder, noSync({ maxShardSize: limitBefore }));
+    using open = await openModel(folder);
+    const before = Buffer.from(open.getTensor('t3').bytes);
+    await saveModel(open, folder, noSync({ maxShardSize: limit }));
+    await expectModel(folder, tensors);
+    expect(before.equals(open.getTensor('t3').bytes)).toBe(true);
+    expect((await thrownBy(() => open.check())).code).toBe('ERR_SAFETENSORS_FILE_CHANGED');
+  });
+
+  it('tells of its progress over all shards', async () => {
+    const folder = newFolder();
+    const told: WriteProgress[] = [];
+    let settled = false;
+    const { files } = await saveModel(hundreds(6), folder, {
+      maxShardSize: 200,
+      onProgress: (progress) => {
+        expect(settled).toBe(false);
+        told.push(progress);
+      },
+    });
+    settled = true;
+    await sleep(20);
+    const total = files.reduce((sum, name) => sum + readFileSync(join(folder, name)).length, 0);
+    expect(files.length).toBe(3);
+    expect(told.at(-1)).toEqual({ bytes: total, totalBytes: total });
+    for (const [i, { bytes, totalBytes }] of told.entries()) {
+      expect(totalBytes).toBe(total);
+      expect(bytes).toBeGreaterThan(told[i - 1]?.bytes ?? 0);
+    }
+  });
+});
+
+describe('a saving that fails leaves the earlier model whole, and nothing else', () => {
+  const earlier = hundreds(6);
+
+  async function expectUntouched(
+    fail: (folder: string) => Promise<unknown>,
+    expected: object,
+  ): Promise<void> {
+    const folder = newFolder();
+    await saveModel(earlier, folder, noSync({ maxShardSize: 200 }));
+    expect(await thrownBy(() => fail(folder))).toMatchObject(expected);
+    expectFiles(folder, INDEX, ...shardNames(3));
+    await expectModel(folder, earlier);
+  }
+
+  it('aborted, before and while it writes', async () => {
+    const reason = new Error('enough');
+    const signal = AbortSignal.abort(reason);
+    await expectUntouched((folder) => saveModel(hundreds(6, 3), folder, { signal }), reason);
+    for (const part of [0.1, 0.5, 0.9, 1]) {
+      const controller = new AbortController();
+      const onProgress = ({ bytes, totalBytes }: WriteProgress) => {
+        if (bytes >= part * totalBytes) controller.abort(reason);
+      };
+      await expectUntouched(
+        (folder) =>
+          saveModel(hundreds(6, 3), folder, {
+            maxShardSize: 100,
+            onProgress,
+            signal: controller.signal,
+          }),
+        reason,
+      );
+    }
+  });
+
+  it('by an exception of onProgress', async () => {
+    let calls = 0;
+    await expectUntouched(
+      (folder) =>
+        saveModel(hundreds(6, 3), folder, {
+          maxShardSize: 100,
+          onProgress: () => {
+            if (++calls === 4) throw new Error('no more');
+          },
+        }),
+      { message: 'no more' },
+    );
+  });
+
+  it('closed while it is being saved', async () => {
+    const source = newFolder();
+    await saveModel(hundreds(6, 3), source, noSync());
+    const model = await openModel(source);
+    await expectUntouched(
+      (folder) => saveModel(model, folder, { maxShardSize: 100, onProgress: () => model.close() }),
+      { code: 'ERR_SAFETENSORS_CLOSED' },
+    );
+  });
+
+  it('a shard’s name is taken by a folder', async () => {
+    const folder = newFolder();
+    await saveModel(earlier, folder, noSync({ maxShardSize: 200 }));
+    const taken = shardName(3, 6);
+    mkdirSync(join(folder, taken));
+    const error = await thrownBy(() => saveModel(earlier, folder, { maxShardSize: 100 }));
+    expect(error).toMatchObject({ code: 'EISDIR', path: join(folder, taken) });
+    expectFiles(folder, INDEX, taken, ...shardNames(3));
+    await expectModel(folder, earlier);
+  });
+
+  it('input that no file can hold', async () => {
+    for (const tensors of [{ a: { ...bytesOf(1), shape: [2] } }, { __metadata__: bytesOf(1) }]) {
+      await expectUntouched((folder) => saveModel(tensors, folder), { name: 'RangeError' });
+    }
+    for (const options of [
+      { maxShardSize: '5' },
+      { maxShardSize: 0 },
+      { metadata: { a: 1 } },
+      { fsync: 'yes' },
+    ]) {
+      const error = (folder: string) =>
+        saveModel(earlier, folder, options as unknown as SaveModelOptions);
+      await expectUntouched(error, { name: expect.stringMatching(/^(Type|Range)Error$/) });
+    }
+  });
+
+  it('a folder that cannot be made, or is a file', async () => {
+    const file = newFolder();
+    writeFileSync(file, 'x');
+    expect(await thrownBy(() => saveModel(earlier, file))).toMatchObject({ code: 'EEXIST' });
+    expect(await thrownBy(() => saveModel(earlier, join(file, 'x')))).toMatchObject({
+      code: 'ENOTDIR',
+    });
+    const fresh = newFolder();
+    const signal = new AbortController();
+    const failing = saveModel(earlier, fresh, {
+      signal: signal.signal,
+      onProgress: () => signal.abort(),
+    });
+    expect((await thrownBy(() => failing)).name).toBe('AbortError');
+    expect(existsSync(fresh)).toBe(false);
+  });
+});
+
+/** Which generation a folder's model is of, all of it; undefined when it refuses to open. */
+async function generationOf(folder: string): Promise<number | undefined> {
+  let model: Awaited<ReturnType<typeof openModel>>;
+  try {
+    model = await openModel(folder);
+  } catch (error) {
+    expect((error as NodeJS.ErrnoException).code).toMatch(/^ERR_SAFETENSORS_SHARD_MISSING$/);
+    return undefined;
+  }
+  using opened = model;
+  const said = [...opened].map(([, tensor]) => [...(tensor.data as Uint32Array)].join());
+  expect(new Set(said).size, said.join(' ')).toBe(1);
+  const [generation, tensors] = said[0].split(',').map(Number);
+  expect(opened.size).toBe(tensors);
+  return generation;
+}
+
+/** In processes of their own, which are killed. */
+describe('a crash leaves the earlier model, the new one, or none', () => {
+  const [EARLIER, NEW] = [1, 2];
+  /** Bytes of tensors a shard; each tensor has 8. */
+  const SINGLE_LIMIT = 1000;
+  const SHARD_LIMIT = 8;
+
+  const save = (folder: string, generation: number, tensors: number, limit: number, step = 0) =>
+    runChild('save-model', ['once', folder, ...[generation, tensors, limit, step].map(String)]);
+
+  /** Makes an earlier model out of what is in a folder. */
+  type Prepare = (folder: string) => void;
+  const asIs: Prepare = () => {};
+  const besideOthers: Prepare = (folder) => {
+    // What would be found next, if the index alone were gone.
+    for (const name of [SINGLE, 'consolidated.safetensors']) {
+      copyFileSync(join(folder, shardName(1, 3)), join(folder, name));
+    }
+  };
+  /** The first of three shards is called as a single file is. */
+  const firstIsSingle: Prepare = (folder) => {
+    copyFileSync(join(folder, shardName(1, 3)), join(folder, SINGLE));
+    rmSync(join(folder, shardName(1, 3)));
+    const map = [SINGLE, shardName(2, 3), shardName(3, 3)].map(
+      (name, i) => [`tensor ${i}`, name] as const,
+    );
+    writeFileSync(join(folder, INDEX), indexOf(map));
+  };
+
+  const changes: [string, number, Prepare, number, number][] = [
+    ['single by single', SINGLE_LIMIT, asIs, 3, SINGLE_LIMIT],
+    ['single by sharded', SINGLE_LIMIT, asIs, 3, SHARD_LIMIT],
+    ['sharded by single', SHARD_LIMIT, asIs, 3, SINGLE_LIMIT],
+    ['sharded by as many shards', SHARD_LIMIT, asIs, 3, SHARD_LIMIT],
+    ['sharded by more shards', SHARD_LIMIT, asIs, 4, SHARD_LIMIT],
+    ['sharded, beside other files, by single', SHARD_LIMIT, besideOthers, 3, SINGLE_LIMIT],
+    ['sharded, beside other files, by as many', SHARD_LIMIT, besideOthers, 3, SHARD_LIMIT],
+    [
+      'sharded, the first called as a single file, by single',
+      SHARD_LIMIT,
+      firstIsSingle,
+      3,
+      SINGLE_LIMIT,
+    ],
+  ];
+  it.each(changes)(
+    'before each step: %s',
+    async (_, limitBefore, prepare, tensors, limit) => {
+      const start = newFolder();
+      await save(start, EARLIER, 3, limitBefore);
+      prepare(start);
+      expect(await generationOf(start)).toBe(EARLIER);
+      const outcomes: (number | undefined)[] = [];
+      for (let step = 1; ; step++) {
+        const folder = newFolder();
+        cpSync(start, folder, { recursive: true });
+        const { code, signal, stdout } = await save(folder, NEW, tensors, limit, step);
+        outcomes.push(await generationOf(folder));
+        if (code === 0) {
+          expect(Number(stdout)).toBe(step - 1);
+          expect(readdirSync(folder).filter((name) => name.startsWith('.'))).toEqual([]);
+          break;
+        }
+        expect(signal).toBe('SIGKILL');
+        // What a crash leaves behind is no obstacle.
+        if (outcomes.at(-1) === undefined) {
+          expect((await save(folder, NEW, tensors, limit)).code).toBe(0);
+          expect(await generationOf(folder)).toBe(NEW);
+        }
+      }
+      expect(outcomes[0]).toBe(EARLIER);
+      expect(outcomes.at(-1)).toBe(NEW);
+      expect(outcomes.length).toBeGreaterThan(4);
+      // The earlier one up to some step, perhaps none, then the new one.
+      const order = outcomes.map((outcome) => [EARLIER, undefined, NEW].indexOf(outcome));
+      expect(order).toEqual(order.toSorted());
+    },
+    120_000,
+  );
+
+  it('at moments of chance', async () => {
+    const folder = newFolder();
+    const script = fileURLToPath(new URL('../out/test/children/save-model.js', import.meta.url));
+    const counts = { opened: 0, refused: 0 };
+    let generation = 1;
+    for (let round = 0; round < 40; round++) {
+      const child = spawn(process.execPath, [script, 'forever', folder, String(generation)], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      await once(child.stdout, 'data');
+      await sleep(Math.random() * 60);
+      child.kill('SIGKILL');
+      await once(child, 'close');
+      if (!existsSync(folder) || readdirSync(folder).every((name) => name.startsWith('.')))
+        continue;
+      const found = await generationOf(folder);
+      if (found === undefined) {
+        counts.refused++;
+      } else {
+        counts.opened++;
+        expect(found).toBeGreaterThanOrEqual(generation - 1);
+        generation = found + 1;
+      }
+    }
+    expect(counts.opened).toBeGreaterThan(5);
+  }, 120_000);
+});
