@@ -26,9 +26,10 @@ export const ERROR_MEANINGS = {
   FILE_CHANGED: 'the file was replaced, removed, resized or rewritten since it was opened',
   SLICE_RANGE: 'a slice that the tensor or its dtype does not have',
   UNSUPPORTED_DTYPE: 'an operation that does not exist for this dtype',
-  SHARD_PATH: 'a shard name that leads out of the model’s folder',
-  SHARD_MISSING: 'a shard of the index is not there',
-  INDEX_MISMATCH: 'an index and its shards disagree',
+  SHARD_PATH:
+    'a shard name that leads out of the model’s folder, or is not that of a .safetensors file',
+  SHARD_MISSING: 'a shard of the index is not there, or no model in the folder',
+  INDEX_MISMATCH: 'the index has a tensor in a shard that does not have it',
 } as const;
 
 export type ErrorName = keyof typeof ERROR_MEANINGS;

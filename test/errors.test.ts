@@ -23,6 +23,7 @@ import {
   type Container,
   deserialize,
   loadFile,
+  openModel,
   SafetensorsError,
   safeOpen,
   safeOpenSync,
@@ -37,13 +38,7 @@ const makeFile = fileMaker();
 const folder = temporaryFolder();
 
 /** Codes for operations that there are none of yet. */
-const RESERVED: readonly ErrorName[] = [
-  'SLICE_RANGE',
-  'UNSUPPORTED_DTYPE',
-  'SHARD_PATH',
-  'SHARD_MISSING',
-  'INDEX_MISMATCH',
-];
+const RESERVED: readonly ErrorName[] = ['SLICE_RANGE', 'UNSUPPORTED_DTYPE'];
 
 interface HeaderCase {
   code: ErrorName;
@@ -438,6 +433,24 @@ describe.each(Object.entries(OPEN_WAYS))('a container of %s', (way, open) => {
       for (const _ of container) container.close();
     });
     expectError(error, 'CLOSED');
+  });
+});
+
+describe('models', () => {
+  const TENSOR = { name: 'a', dtype: 'U8', shape: [1], data: Uint8Array.of(1) };
+  const CASES: [ErrorName, string, string?][] = [
+    ['SHARD_PATH', '{"weight_map":{"a":"../model.safetensors"}}'],
+    ['SHARD_MISSING', '{"weight_map":{"a":"nowhere.safetensors"}}'],
+    ['INDEX_MISMATCH', '{"weight_map":{"a":"a.safetensors","b":"a.safetensors"}}', 'b'],
+  ];
+  it.each(CASES)('%s', async (code, index, tensor) => {
+    const model = join(folder, code);
+    mkdirSync(model);
+    writeFileSync(join(model, 'a.safetensors'), buildFile([TENSOR]));
+    writeFileSync(join(model, 'model.safetensors.index.json'), index);
+    const error = await thrownBy(() => openModel(model));
+    expectError(error, code);
+    expect(error.tensor).toBe(tensor);
   });
 });
 

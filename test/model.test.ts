@@ -302,7 +302,10 @@ describe('shards', () => {
   });
 
   it('that may not be read', async ({ skip }) => {
-    if (process.getuid?.() === 0) skip('root may read everything');
+    if (process.getuid?.() === 0) {
+      console.warn('LEFT OUT: EACCES in test/model.test.ts: root may read every file');
+      skip('root may read every file');
+    }
     const folder = twoShards();
     chmodSync(join(folder, FIRST), 0);
     expect(await thrownBy(() => openModel(folder))).toMatchObject({

@@ -42,7 +42,7 @@ const OTHER_FILES: readonly { begins: RegExp; is: string; advice: string }[] = [
   {
     begins: /^(\xef\xbb\xbf)?\s*[{[]\s*["[{]/,
     is: 'a JSON file, perhaps the index of a sharded model',
-    advice: 'open the .safetensors files that it names',
+    advice: 'open it with openModel, or the .safetensors files that it names',
   },
 ];
 
