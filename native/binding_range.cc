@@ -69,50 +69,86 @@ Napi::Value Reserve(const Napi::CallbackInfo& info) {
   return WrapFileHandle(info.Env(), std::move(handle));
 }
 
-// What openInto is asked for. It shares the range, so that it lives until the work is done even if
-// its handle is closed meanwhile.
-struct OpenRequest {
-  std::shared_ptr<Mapping> range;
+// A file that openInto is asked for.
+struct WantedFile {
   std::string path;
   uint64_t offset;
   uint64_t length;
   std::span<std::byte> prefix;
-
-  Result<Opened> Run() const {
-    Result<std::shared_ptr<const File>> file = File::Open(path);
-    if (!file.ok()) return file.status;
-    Opened opened;
-    // Of another length than the range was planned with: the caller sees that in the identity.
-    if (file.value->identity().size == length) {
-      if (const Status status = range->MapFile(*file.value, length, offset); !status.ok()) {
-        return status;
-      }
-      const Result<size_t> read = file.value->Read(0, prefix);
-      if (!read.ok()) return read.status;
-      opened.prefix_bytes = read.value;
-    }
-    opened.handle.file = std::move(file.value);
-    opened.handle.mapping = range;
-    return opened;
-  }
 };
 
-// openInto(range: Handle, path: string, offset: number, byteLength: number, prefix: Uint8Array):
-//     Promise<Opened>
+// Nothing when it is not {path: string, offset: number, byteLength: number, prefix: Uint8Array} in
+// the range.
+std::optional<WantedFile> ToWantedFile(const Napi::Value& value, const Mapping& range) {
+  if (!value.IsObject()) return std::nullopt;
+  const auto file = value.As<Napi::Object>();
+  const Napi::Value path = file.Get("path");
+  const Napi::Value prefix = file.Get("prefix");
+  const std::optional<uint64_t> offset = ToByteCount(file.Get("offset"));
+  const std::optional<uint64_t> length = ToByteCount(file.Get("byteLength"));
+  if (!path.IsString() || !offset || !length || !IsUint8Array(prefix)) return std::nullopt;
+  if (*offset % Mapping::PageBytes() != 0 || !range.Contains(*offset, *length)) return std::nullopt;
+  return WantedFile{path.As<Napi::String>().Utf8Value(), *offset, *length,
+                    BytesOf(prefix.As<Napi::Uint8Array>())};
+}
+
+Result<Opened> OpenWanted(const WantedFile& wanted, const std::shared_ptr<Mapping>& range) {
+  Result<std::shared_ptr<const File>> file = File::Open(wanted.path);
+  if (!file.ok()) return file.status;
+  Opened opened;
+  // Of another length than the range was planned with: the caller sees that in the identity.
+  if (file.value->identity().size == wanted.length) {
+    if (const Status status = range->MapFile(*file.value, wanted.length, wanted.offset);
+        !status.ok()) {
+      return status;
+    }
+    const Result<size_t> read = file.value->Read(0, wanted.prefix);
+    if (!read.ok()) return read.status;
+    opened.prefix_bytes = read.value;
+  }
+  opened.handle.file = std::move(file.value);
+  opened.handle.mapping = range;
+  return opened;
+}
+
+using OpenedFiles = std::vector<Result<Opened>>;
+
+// Shares the range, so that it lives until the work is done even if its handle is closed meanwhile.
+Result<OpenedFiles> OpenAll(const std::vector<WantedFile>& wanted,
+                            const std::shared_ptr<Mapping>& range) {
+  OpenedFiles opened;
+  for (const WantedFile& file : wanted) opened.push_back(OpenWanted(file, range));
+  return opened;
+}
+
+// (Opened | Error)[]
+Napi::Value WrapAllOpened(Napi::Env env, OpenedFiles files) {
+  Napi::Array result = Napi::Array::New(env, files.size());
+  for (uint32_t i = 0; i < files.size(); ++i) {
+    const Napi::HandleScope scope(env);
+    result.Set(i, files[i].ok() ? WrapOpened(env, std::move(files[i].value))
+                                : ToError(env, files[i].status).Value());
+  }
+  return result;
+}
+
+// openInto(range: Handle, files: {path, offset, byteLength, prefix}[]): Promise<(Opened | Error)[]>
 Napi::Value OpenInto(const Napi::CallbackInfo& info) {
   const FileHandle* const range = UnwrapOpenFileHandle(info[0]);
   if (range == nullptr) return info.Env().Undefined();
-  const std::optional<uint64_t> offset = ToByteCount(info[2]);
-  const std::optional<uint64_t> length = ToByteCount(info[3]);
-  if (!info[1].IsString() || !offset || !length || !IsUint8Array(info[4]) ||
-      *offset % Mapping::PageBytes() != 0 || !range->mapping->Contains(*offset, *length)) {
-    return ThrowBadArgument(info.Env(), "openInto(range, path, offset, byteLength, prefix)");
+  if (!info[1].IsArray()) return ThrowBadArgument(info.Env(), "openInto(range, files)");
+  const auto array = info[1].As<Napi::Array>();
+  std::vector<WantedFile> wanted;
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    const Napi::HandleScope scope(info.Env());
+    std::optional<WantedFile> file = ToWantedFile(array.Get(i), *range->mapping);
+    if (!file) return ThrowBadArgument(info.Env(), "openInto: a file outside of the range");
+    wanted.push_back(std::move(*file));
   }
-  const auto prefix = info[4].As<Napi::Uint8Array>();
-  OpenRequest request{range->mapping, info[1].As<Napi::String>().Utf8Value(), *offset, *length,
-                      BytesOf(prefix)};
-  return PromiseWork<Opened>::Start(
-      info.Env(), prefix, [request = std::move(request)] { return request.Run(); }, WrapOpened);
+  return PromiseWork<OpenedFiles>::Start(
+      info.Env(), array,
+      [wanted = std::move(wanted), mapping = range->mapping] { return OpenAll(wanted, mapping); },
+      WrapAllOpened);
 }
 
 }  // namespace

@@ -28,6 +28,17 @@ export interface OpenedFile {
   modifiedNs: bigint;
 }
 
+/** A file to be mapped into a range. */
+export interface WantedFile {
+  readonly path: string;
+  /** In the range, a multiple of the page. */
+  readonly offset: number;
+  /** That the file is expected to have. */
+  readonly byteLength: number;
+  /** For the first bytes of the file. */
+  readonly prefix: Uint8Array;
+}
+
 /** Sizes of files, up to the first that has none. */
 export interface FileSizes {
   sizes: number[];
@@ -64,17 +75,15 @@ export interface NativeAddon {
    */
   reserve(byteLength: number): FileHandle;
   /**
-   * Opens a regular file of `byteLength` bytes, maps it at `offset` of a range, a multiple of the page,
-   * and reads its first bytes as {@link open} does. One of another length is neither mapped nor read.
-   * The handle shares the mapping of the range, and closes apart from it.
+   * Opens regular files, maps them into a range, and reads the first bytes of each as {@link open} does:
+   * all on one other thread. A file of another length than expected is neither mapped nor read. Each
+   * handle shares the mapping of the range, and closes apart from it. `files` must not change, nor may
+   * anybody have their prefixes, before the promise is settled.
    */
   openInto(
     range: FileHandle,
-    path: string,
-    offset: number,
-    byteLength: number,
-    prefix: Uint8Array,
-  ): Promise<OpenedFile>;
+    files: readonly WantedFile[],
+  ): Promise<(OpenedFile | NativeFailure)[]>;
   /**
    * Reads into `target` from `offset`; returns the bytes read, fewer only at the file's end. Nobody
    * else may have `target` meanwhile: its memory is written to from another thread.

@@ -74,8 +74,13 @@ export class Opening {
   }
 
   /** All steps up to the whole header, on other threads. */
-  async read(opening: Promise<OpenedFile>, prefix: Buffer, plan?: OpeningPlan): Promise<void> {
-    this.begin(await opening, prefix, plan);
+  async read(opening: Promise<OpenedFile>, prefix: Buffer): Promise<void> {
+    this.begin(await opening, prefix);
+    await this.readRest();
+  }
+
+  /** What is left of the header after {@link begin}, on other threads. */
+  async readRest(): Promise<void> {
     for (let read = this.nextRead(); read; read = this.nextRead()) {
       this.received(await native().read(this.handle, read.position, read.target), read);
     }

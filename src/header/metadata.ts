@@ -51,6 +51,7 @@ export function readMetadata(scanner: JsonScanner): MetadataRanges {
 
 /** Throws DUPLICATE_KEY for the first key that has been there before. */
 export function checkMetadataKeys(bytes: Buffer, { count, ranges }: MetadataRanges): void {
+  if (count < 2) return;
   const starts = new Int32Array(count);
   const ends = new Int32Array(count);
   for (let pair = 0; pair < count; pair++) {

@@ -9,10 +9,10 @@ import type { WeightMap } from './weight-map.ts';
 const NOT_FOUND = -1;
 
 /**
- * Entries of the index that are tried, behind the one that was found last, before a name is looked up:
- * writers put the tensors of a shard in the order of dtypes, so that some are passed over.
+ * How far the last two steps from match to match were leads to how far the next is: models repeat
+ * themselves, whatever the order of the index and of the headers. So many pairs of steps are remembered.
  */
-const GUESSES = 4;
+const STEPS = 256;
 
 /** A shard's header that is about to be matched. */
 interface MatchedShard {
@@ -42,8 +42,12 @@ export class Matcher {
   #ordered = 0;
   /** For each entry of the shard that was matched last its entry in the index. */
   #matches = new Int32Array(0);
-  /** Behind the entry that was found last. */
-  #next = 0;
+  /** What followed a pair of steps the last time, by {@link slotOf}. */
+  readonly #steps = new Int32Array(STEPS).fill(1);
+  /** The entry that was found last, the step to it, and the step before. */
+  #last = -1;
+  #step = 1;
+  #stepBefore = 1;
 
   /** @throws {SafetensorsError} DUPLICATE_KEY for a name that is in the index twice */
   constructor(map: WeightMap, path: string, duplicates: DuplicatePolicy) {
@@ -119,22 +123,28 @@ export class Matcher {
 
   /** The entry of the index that has the name at `[start, end)`, or -1. */
   #find(view: DataView, start: number, end: number): number {
-    const { nameStarts, nameEnds, count } = this.#map;
     const length = end - start;
-    const last = Math.min(this.#next + GUESSES, count);
-    for (let guess = this.#next; guess < last; guess++) {
-      const guessStart = nameStarts[guess];
-      if (
-        nameEnds[guess] - guessStart === length &&
-        sameName(this.#view, guessStart, view, start, length)
-      ) {
-        this.#next = guess + 1;
-        return guess;
-      }
-    }
-    const entry = this.index.find(view, start, length);
-    if (entry !== NOT_FOUND) this.#next = entry + 1;
+    const slot = slotOf(this.#step, this.#stepBefore);
+    const guess = this.#last + this.#steps[slot];
+    const entry = this.#hasName(guess, view, start, length)
+      ? guess
+      : this.index.find(view, start, length);
+    if (entry === NOT_FOUND) return NOT_FOUND;
+    this.#stepBefore = this.#step;
+    this.#step = entry - this.#last;
+    this.#steps[slot] = this.#step;
+    this.#last = entry;
     return entry;
+  }
+
+  #hasName(entry: number, view: DataView, start: number, length: number): boolean {
+    const { nameStarts, nameEnds, count } = this.#map;
+    if (entry < 0 || entry >= count) return false;
+    const entryStart = nameStarts[entry];
+    return (
+      nameEnds[entry] - entryStart === length &&
+      sameName(this.#view, entryStart, view, start, length)
+    );
   }
 
   #mismatch(shard: number): SafetensorsError {
@@ -172,4 +182,8 @@ function indexed(map: WeightMap, path: string, duplicates: DuplicatePolicy): Nam
   }
   map.count = kept;
   return index;
+}
+
+function slotOf(step: number, before: number): number {
+  return (Math.imul(step, 31) + before) & (STEPS - 1);
 }

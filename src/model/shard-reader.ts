@@ -4,7 +4,7 @@ import { HEADER_PADDING, LENGTH_BYTES } from '../header/bytes.ts';
 import { Columns } from '../header/columns.ts';
 import { checkHeader } from '../header/parse.ts';
 import { PREAMBLE_BYTES } from '../header/preamble.ts';
-import { type FileHandle, native } from '../native.ts';
+import { type FileHandle, type NativeFailure, native, type OpenedFile } from '../native.ts';
 import { Opening, type RawHeader } from '../opening.ts';
 import type { Matcher } from './matcher.ts';
 import type { WatchedFile } from './model.ts';
@@ -12,10 +12,11 @@ import type { ShardHeader } from './model-table.ts';
 import { type PlannedShard, shardError } from './range.ts';
 
 /**
- * Shards that are opened ahead of the one whose header is being checked: enough to keep all threads of
- * libuv's pool busy, and a bound on descriptors and on memory.
+ * Shards that one trip to another thread opens, since a trip costs more than an open; and trips ahead of
+ * the shard whose header is being checked. Together they bound descriptors and memory.
  */
-const AHEAD = 16;
+const BATCH = 12;
+const BATCHES_AHEAD = 3;
 
 /** Beginnings of shards are read in multiples of a page, as the memory for them is given out. */
 const PREFIX_STEP = 4096;
@@ -45,8 +46,8 @@ export class ShardReader {
   /** About how many bytes each header has. */
   readonly #expected: Float64Array;
   readonly #options: CheckedOptions;
-  /** Shards that have been started and not been taken, in their order. */
-  readonly #pending: Promise<OpenedShard>[] = [];
+  /** Batches that have been started and not been taken, in their order. */
+  readonly #pending: Promise<OpenedShard[]>[] = [];
   #started = 0;
   #columns = new Columns(0);
 
@@ -64,8 +65,10 @@ export class ShardReader {
 
   /** Starts as many shards as may be open ahead. */
   start(): void {
-    while (this.#pending.length < AHEAD && this.#started < this.#shards.length) {
-      const opening = this.#open(this.#started++);
+    while (this.#pending.length < BATCHES_AHEAD && this.#started < this.#shards.length) {
+      const first = this.#started;
+      this.#started = Math.min(first + BATCH, this.#shards.length);
+      const opening = this.#open(first, this.#started);
       // Whoever takes it sees its error; until then it is nobody's.
       opening.catch(() => {});
       this.#pending.push(opening);
@@ -81,16 +84,18 @@ export class ShardReader {
     let headerBytes = 0;
     for (;;) {
       this.start();
-      const opened = await this.#pending.shift();
-      if (opened === undefined) return read;
-      headerBytes += opened.header.bytes.length;
-      if (headerBytes > MOST_HEADERS * this.#options.maxHeaderBytes) {
-        const message = `the headers up to this shard have more than ${MOST_HEADERS} times maxHeaderBytes`;
-        throw new SafetensorsError('HEADER_TOO_LARGE', message, { path: opened.path });
+      const batch = await this.#pending.shift();
+      if (batch === undefined) return read;
+      this.start();
+      for (const { header, path, fullPath, identity } of batch) {
+        headerBytes += header.bytes.length;
+        if (headerBytes > MOST_HEADERS * this.#options.maxHeaderBytes) {
+          const message = `the headers up to this shard have more than ${MOST_HEADERS} times maxHeaderBytes`;
+          throw new SafetensorsError('HEADER_TOO_LARGE', message, { path });
+        }
+        read.headers.push(this.#check(header, read.headers.length, matcher));
+        read.shards.push({ path, fullPath, identity });
       }
-      read.headers.push(this.#check(opened.header, read.headers.length, matcher));
-      const { path, fullPath, identity } = opened;
-      read.shards.push({ path, fullPath, identity });
     }
   }
 
@@ -99,15 +104,42 @@ export class ShardReader {
     await Promise.allSettled(this.#pending);
   }
 
-  async #open(shard: number): Promise<OpenedShard> {
-    const { path, fullPath, base, byteLength } = this.#shards[shard];
-    const opening = new Opening(path, this.#options, fullPath);
+  /** Opens the shards from `first` up to `end`; lets go of all when one fails. */
+  async #open(first: number, end: number): Promise<OpenedShard[]> {
+    const shards = this.#shards.slice(first, end);
+    const prefixes = shards.map((_, i) => this.#prefix(first + i));
+    const opened = await native().openInto(
+      this.#range,
+      shards.map(({ fullPath, base, byteLength }, i) => {
+        return { path: fullPath, offset: base, byteLength, prefix: prefixes[i] };
+      }),
+    );
+    const read = await Promise.allSettled(
+      shards.map((shard, i) => this.#readHeader(shard, opened[i], prefixes[i])),
+    );
+    return read.map((outcome) => {
+      if (outcome.status === 'rejected') throw outcome.reason;
+      return outcome.value;
+    });
+  }
+
+  /** Memory for the beginning of a shard: for its whole header, most likely. */
+  #prefix(shard: number): Buffer {
     const expected = LENGTH_BYTES + this.#expected[shard] + HEADER_PADDING;
     const wanted = Math.min(Math.max(expected, PREAMBLE_BYTES), MOST_PREFIX_BYTES);
-    const prefix = Buffer.allocUnsafeSlow(Math.ceil(wanted / PREFIX_STEP) * PREFIX_STEP);
+    return Buffer.allocUnsafeSlow(Math.ceil(wanted / PREFIX_STEP) * PREFIX_STEP);
+  }
+
+  async #readHeader(
+    { path, fullPath, byteLength }: PlannedShard,
+    opened: OpenedFile | NativeFailure,
+    prefix: Buffer,
+  ): Promise<OpenedShard> {
+    const opening = new Opening(path, this.#options, fullPath);
     try {
-      const opened = native().openInto(this.#range, fullPath, base, byteLength, prefix);
-      await opening.read(opened, prefix, { expectedSize: byteLength, keepsPrefix: true });
+      if (opened instanceof Error) throw opened;
+      opening.begin(opened, prefix, { expectedSize: byteLength, keepsPrefix: true });
+      await opening.readRest();
       const { identity, header } = opening;
       opening.close();
       return { path, fullPath, identity, header };
