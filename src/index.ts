@@ -9,5 +9,7 @@ export { type SavedModel, type SaveModelOptions, saveModel } from './model/save-
 export { type AnyTensor, Tensor } from './tensor.ts';
 export type { Named, TensorLike, TensorSpec, TensorsLike } from './write/inputs.ts';
 export type { Metadata, SaveOptions, SerializeOptions, WriteProgress } from './write/options.ts';
+export type { Piece, Pieces } from './write/pieces.ts';
 export { saveFile } from './write/save-file.ts';
 export { serialize } from './write/serialize.ts';
+export { createWriter, SafetensorsWriter } from './write/writer.ts';

@@ -52,7 +52,7 @@ const LAYERS: readonly Layer[] = [
   },
   {
     name: 'save',
-    files: /^write\/(save-file|temporary)\.ts$/,
+    files: /^write\/(save-file|temporary|writer|ending)\.ts$/,
     imports: ['atomic-file', 'write', 'path', 'storage', ...BASE],
   },
   {
@@ -62,7 +62,7 @@ const LAYERS: readonly Layer[] = [
   },
   {
     name: 'write',
-    files: /^write\/(inputs|options|source|plan|chunks|lanes|serialize)\.ts$/,
+    files: /^write\/(inputs|options|source|plan|chunks|lanes|pieces|serialize)\.ts$/,
     imports: ['tensor', 'storage', 'header', ...BASE],
   },
   {

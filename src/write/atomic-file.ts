@@ -37,8 +37,8 @@ export class AtomicFile {
   /** Open for fsync; opened beforehand, so that nothing can fail any more but the fsync itself. */
   readonly #folder: FileHandle | undefined;
   readonly #fsync: boolean;
-  /** Whether there is a file under the temporary name. */
-  #exists = true;
+  /** Set when the temporary name is gone, or going. */
+  #removed: Promise<void> | undefined;
 
   private constructor(
     path: string,
@@ -100,7 +100,7 @@ export class AtomicFile {
   async publish(): Promise<void> {
     await withPath(this.path, async () => {
       await rename(this.#temporary, this.#target.path);
-      this.#exists = false;
+      this.#removed = Promise.resolve();
       if (this.#folder) await syncAndClose(this.#folder);
     });
   }
@@ -121,10 +121,8 @@ export class AtomicFile {
    * being written on other threads, which may be long when that is an fsync.
    */
   async remove(): Promise<void> {
-    if (this.#exists) {
-      this.#exists = false;
-      await rm(this.#temporary, { force: true }).catch(() => {});
-    }
+    this.#removed ??= rm(this.#temporary, { force: true }).catch(() => {});
+    await this.#removed;
     await this.#folder?.close().catch(() => {});
   }
 }

@@ -33,11 +33,20 @@ export function* chunksOf(plan: FilePlan<CheckedTensor>): Generator<Chunk, void,
   yield* cut(0, everything(plan));
 }
 
+/** The header of a file that is yet to get its data. */
+export function headerChunks({ header }: FilePlan): Iterator<Chunk, void, undefined> {
+  return cut(0, [headerPart(header)]);
+}
+
 function* everything({ header, tensors }: FilePlan<CheckedTensor>): Generator<Part> {
-  yield { source: new ViewSource(header), begin: 0, end: header.length, tensor: undefined };
+  yield headerPart(header);
   for (const { name, source } of tensors) {
     yield { source, begin: 0, end: source.byteLength, tensor: name };
   }
+}
+
+function headerPart(header: Buffer): Part {
+  return { source: new ViewSource(header), begin: 0, end: header.length, tensor: undefined };
 }
 
 /** Parts that follow each other from `position` on, in chunks. */

@@ -2,7 +2,7 @@ import { inspect, types } from 'node:util';
 import { DTYPES, type Dtype, type DtypeInfo } from '../dtypes.ts';
 import { quoteName } from '../escape.ts';
 import { byteCount, elementCount, fillsBytes, MAX_SIZE } from '../layout.ts';
-import { tensorPlace } from '../tensor.ts';
+import { type Tensor, tensorPlace } from '../tensor.ts';
 import { type ByteSource, TensorSource, ViewSource } from './source.ts';
 
 /** The type of a tensor. */
@@ -76,7 +76,7 @@ export function checkSpecs(specs: Named<TensorSpec>): CheckedSpec[] {
 }
 
 /** Memory as the source of a tensor's bytes, or of a part of them. */
-export function checkView(name: string, dtype: DtypeInfo, data: ArrayBufferView): ByteSource {
+function checkView(name: string, dtype: DtypeInfo, data: ArrayBufferView): ByteSource {
   if (!ArrayBuffer.isView(data)) {
     const found = `found ${inspect(data, { depth: 0 })}`;
     throw new TypeError(`tensor ${quoteName(name)}: data: expected a typed array, ${found}`);
@@ -94,12 +94,26 @@ export function checkView(name: string, dtype: DtypeInfo, data: ArrayBufferView)
 }
 
 /** The bytes of a tensor of ours where they are, aligned or not; undefined for anything else. */
-export function tensorSource(tensor: unknown): ByteSource | undefined {
+function tensorSource(tensor: unknown): ByteSource | undefined {
   const place = tensorPlace(tensor);
   if (place === undefined) return undefined;
   const { storage, begin, end } = place;
   storage.assertOpen();
   return new TensorSource(storage, begin, end);
+}
+
+/**
+ * A piece of a tensor's bytes.
+ * @throws {TypeError} for memory of another kind, and a tensor of another dtype
+ */
+export function checkPiece({ name, dtype }: CheckedSpec, piece: unknown): ByteSource {
+  const source = tensorSource(piece);
+  if (source === undefined) return checkView(name, dtype, piece as ArrayBufferView);
+  const { dtype: found } = piece as Tensor;
+  if (found === dtype.name) return source;
+  throw new TypeError(
+    `tensor ${quoteName(name)}: data: expected a tensor of ${dtype.name}, found ${found}`,
+  );
 }
 
 function checkNamed<T, R>(

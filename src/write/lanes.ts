@@ -13,32 +13,56 @@ export interface LaneOptions {
   stopped: () => boolean;
 }
 
-/**
- * Writes chunks, several at once. Resolves, or rejects with the first failure, when no write is
- * under way any more: the memory of the chunks is the caller's again.
- */
-export async function writeChunks(
-  handle: FileHandle,
-  chunks: Iterator<Chunk, void, undefined>,
-  { onWritten, stopped }: LaneOptions,
-): Promise<void> {
-  let failed = false;
-  const lane = async () => {
-    try {
-      while (!failed && !stopped()) {
-        const { done, value: chunk } = chunks.next();
-        if (done) return;
-        await writeChunk(handle, chunk);
-        if (!failed && !stopped()) onWritten(chunk.byteLength);
+/** Writes to one file from several threads at once. */
+export class Lanes {
+  readonly #handle: FileHandle;
+  readonly #options: LaneOptions;
+  #free = LANES;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(handle: FileHandle, options: LaneOptions) {
+    this.#handle = handle;
+    this.#options = options;
+  }
+
+  /**
+   * Writes chunks, in no particular order. Resolves, or rejects with the first failure, when none of
+   * them is being written any more: their memory is the caller's again. Stopped, it resolves early.
+   */
+  async write(chunks: Iterator<Chunk, void, undefined>): Promise<void> {
+    const { stopped, onWritten } = this.#options;
+    let failed = false;
+    const lane = async () => {
+      try {
+        while (!failed && !stopped()) {
+          const { done, value: chunk } = chunks.next();
+          if (done) return;
+          await this.#inTurn(() => writeChunk(this.#handle, chunk));
+          if (!failed && !stopped()) onWritten(chunk.byteLength);
+        }
+      } catch (error) {
+        failed = true;
+        throw error;
       }
-    } catch (error) {
-      failed = true;
-      throw error;
+    };
+    const outcomes = await Promise.allSettled(Array.from({ length: LANES }, lane));
+    const failure = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (failure) throw failure.reason;
+  }
+
+  /** Runs `write` when fewer than {@link LANES} others are running. */
+  async #inTurn(write: () => Promise<void>): Promise<void> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      // Its turn may come long after it was asked for.
+      if (!this.#options.stopped()) await write();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free++;
     }
-  };
-  const outcomes = await Promise.allSettled(Array.from({ length: LANES }, lane));
-  const failure = outcomes.find((outcome) => outcome.status === 'rejected');
-  if (failure) throw failure.reason;
+  }
 }
 
 /** Writes a chunk straight from where its bytes are. */

@@ -1,7 +1,7 @@
 import { AtomicFile, withPath } from './atomic-file.ts';
 import { chunksOf } from './chunks.ts';
 import type { CheckedTensor } from './inputs.ts';
-import { type LaneOptions, writeChunks } from './lanes.ts';
+import { type LaneOptions, Lanes } from './lanes.ts';
 import type { CheckedSaving } from './options.ts';
 import type { FilePlan } from './plan.ts';
 
@@ -51,7 +51,8 @@ async function writeWhole(
   plan: FilePlan<CheckedTensor>,
   options: LaneOptions,
 ): Promise<void> {
-  await withPath(file.path, () => writeChunks(file.handle, chunksOf(plan), options));
+  const lanes = new Lanes(file.handle, options);
+  await withPath(file.path, () => lanes.write(chunksOf(plan)));
   if (options.stopped()) return;
   checkSources(plan);
   await file.seal();

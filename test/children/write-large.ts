@@ -1,0 +1,41 @@
+/**
+ * Writes every tensor of a mapped file into another one, with a writer; prints how much memory that
+ * took beyond what it began with, and for how long the event loop stood still at most.
+ */
+import { readFileSync } from 'node:fs';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { createWriter, safeOpen } from 'safetensors-mmap';
+
+const [source, target] = process.argv.slice(2);
+
+const SAMPLE_MS = 10;
+
+/** Memory that is not the page cache's. Linux tells; elsewhere 0. */
+function anonymousBytes(): number {
+  if (process.platform !== 'linux') return 0;
+  const kilobytes = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
+  return Number(kilobytes) * 1024;
+}
+
+const file = await safeOpen(source);
+// The buffer over the file is made before: it costs a garbage collection, whoever asks for it.
+if (file.size > 0) file.getTensor(file.keys()[0]).bytes.at(0);
+const before = anonymousBytes();
+let most = 0;
+const sampling = setInterval(() => {
+  most = Math.max(most, anonymousBytes() - before);
+}, SAMPLE_MS);
+const delay = monitorEventLoopDelay({ resolution: 1 });
+delay.enable();
+let progress = 0;
+const writer = await createWriter(target, file, {
+  fsync: false,
+  onProgress: ({ bytes }) => {
+    progress = bytes;
+  },
+});
+for (const [name, tensor] of [...file].reverse()) await writer.write(name, tensor);
+await writer.finish();
+delay.disable();
+clearInterval(sampling);
+console.log(JSON.stringify({ most, longestMs: delay.max / 1e6, progress }));
