@@ -17,9 +17,12 @@ Napi::Error ToError(Napi::Env env, const Status& status) {
 }
 
 std::optional<uint64_t> ToByteCount(const Napi::Value& value) {
-  constexpr double kMaxSafeInteger = 9007199254740991.0;  // 2^53 - 1
   if (!value.IsNumber()) return std::nullopt;
-  const double number = value.As<Napi::Number>().DoubleValue();
+  return ToByteCount(value.As<Napi::Number>().DoubleValue());
+}
+
+std::optional<uint64_t> ToByteCount(double number) {
+  constexpr double kMaxSafeInteger = 9007199254740991.0;  // 2^53 - 1
   if (!(number >= 0 && number <= kMaxSafeInteger)) return std::nullopt;
   const auto count = static_cast<uint64_t>(number);
   if (static_cast<double>(count) != number) return std::nullopt;
@@ -46,6 +49,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   safetensors::RegisterRange(env, exports);
   safetensors::RegisterBuffer(env, exports);
   safetensors::RegisterHold(env, exports);
+  safetensors::RegisterPages(env, exports);
   safetensors::RegisterOutput(env, exports);
   return exports;
 }

@@ -14,6 +14,7 @@ void RegisterFile(Napi::Env env, Napi::Object exports);    // binding_file.cc
 void RegisterRange(Napi::Env env, Napi::Object exports);   // binding_range.cc
 void RegisterBuffer(Napi::Env env, Napi::Object exports);  // binding_buffer.cc
 void RegisterHold(Napi::Env env, Napi::Object exports);    // binding_hold.cc
+void RegisterPages(Napi::Env env, Napi::Object exports);   // binding_pages.cc
 void RegisterOutput(Napi::Env env, Napi::Object exports);  // binding_output.cc
 
 // A failure of the core as a JavaScript Error; src/native.ts gives it Node's message and code.
@@ -22,6 +23,7 @@ Napi::Error ToError(Napi::Env env, const Status& status);
 
 // A whole number of bytes that a double holds exactly; nothing for any other value.
 std::optional<uint64_t> ToByteCount(const Napi::Value& value);
+std::optional<uint64_t> ToByteCount(double number);
 
 bool IsUint8Array(const Napi::Value& value);
 std::span<std::byte> BytesOf(Napi::Uint8Array array);

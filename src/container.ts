@@ -5,6 +5,7 @@ import { quoteName } from './escape.ts';
 import type { DuplicatePolicy } from './header/parse.ts';
 import { DEFAULT_MAX_HEADER_BYTES } from './header/preamble.ts';
 import type { HeaderTable } from './header/table.ts';
+import { type PrefetchOptions, prefetch, type Residency, release, residency } from './prefetch.ts';
 import type { Storage } from './storage.ts';
 import { type AnyTensor, Tensor } from './tensor.ts';
 
@@ -150,6 +151,43 @@ export abstract class Container implements Iterable<[name: string, tensor: AnyTe
   }
 
   /**
+   * Reads tensors into memory before they are needed, in the order of the data and on threads of the
+   * addon, so that using them waits for no disk. Does nothing for bytes in memory.
+   *
+   * @param names Those to read; all by default.
+   * @throws {SafetensorsError} TENSOR_NOT_FOUND, CLOSED (also when the container is closed
+   *   meanwhile), FILE_CHANGED when pages are lost, MEMORY_LIMIT
+   * @throws the reason of `signal`, and whatever `onProgress` throws
+   */
+  async prefetch(names?: Iterable<string>, options?: PrefetchOptions): Promise<void> {
+    await prefetch(this.#storage, this.#entries(names), options);
+  }
+
+  /**
+   * How much of tensors is in memory: the process's own, or the system's page cache. Linux tells of
+   * files that the process may write or owns; of others it says that all is.
+   *
+   * @param names Those to look at; all by default.
+   * @throws {SafetensorsError} TENSOR_NOT_FOUND, CLOSED
+   */
+  async residency(names?: Iterable<string>): Promise<Residency> {
+    return residency(this.#storage, this.#entries(names));
+  }
+
+  /**
+   * Gives back memory of tensors: their pages leave the process, and are read again when they are
+   * touched. Pages that hold bytes of other tensors too stay. Whatever was written to the views is
+   * lost: they show the file again. The system's page cache may keep what other processes share.
+   * Does nothing for bytes in memory, nor to copies that are a tensor's own.
+   *
+   * @param names Those to give back; all by default.
+   * @throws {SafetensorsError} TENSOR_NOT_FOUND, CLOSED
+   */
+  async release(names?: Iterable<string>): Promise<void> {
+    await release(this.#storage, this.#entries(names));
+  }
+
+  /**
    * Makes sure that the data is still what was opened.
    * @throws {SafetensorsError} FILE_CHANGED, CLOSED
    */
@@ -174,6 +212,15 @@ export abstract class Container implements Iterable<[name: string, tensor: AnyTe
     const { metadataCount } = this.#storage.table;
     const metadata = metadataCount > SHOWN_METADATA ? `${metadataCount} keys` : this.metadata;
     return `${this.constructor.name} ${inspect({ path, size, byteLength, metadata, closed }, options)}`;
+  }
+
+  #entries(names: Iterable<string> | undefined): number[] | undefined {
+    this.#openTable();
+    if (names === undefined) return undefined;
+    if (typeof names !== 'object' || names === null || !(Symbol.iterator in names)) {
+      throw new TypeError(`names: expected an iterable of strings, found ${inspect(names)}`);
+    }
+    return Array.from(names, (name) => this.entryOf(name));
   }
 
   #openTable(): HeaderTable {

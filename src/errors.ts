@@ -24,6 +24,7 @@ export const ERROR_MEANINGS = {
   TENSOR_NOT_FOUND: 'no tensor of that name; the message gives the nearest names',
   CLOSED: 'the container has been closed',
   FILE_CHANGED: 'the file was replaced, removed, resized or rewritten since it was opened',
+  MEMORY_LIMIT: 'more would be read into memory than is available',
   SLICE_RANGE: 'a slice that the tensor or its dtype does not have',
   UNSUPPORTED_DTYPE: 'an operation that does not exist for this dtype',
   SHARD_PATH:

@@ -1,6 +1,7 @@
 import { constants } from 'node:buffer';
 import type { HeaderTable } from './header/table.ts';
 import { type FileHandle, native } from './native.ts';
+import { Pages } from './pages.ts';
 import { Storage, type Window } from './storage.ts';
 
 /** Windows begin at multiples of this, which every element's length divides; a cache line. */
@@ -59,6 +60,11 @@ export class MappedStorage extends Storage {
     const addon = native();
     const hold = addon.hold(this.#handle);
     return { [Symbol.dispose]: () => addon.release(hold) };
+  }
+
+  override get pages(): Pages {
+    this.assertOpen();
+    return new Pages(this.#handle);
   }
 
   override noteCopy(copy: ArrayBuffer): void {

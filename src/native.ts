@@ -16,6 +16,13 @@ export interface MappingHold {
   readonly [holdBrand]: true;
 }
 
+declare const jobBrand: unique symbol;
+
+/** Threads that page in; garbage collection ends them. */
+export interface PageInJob {
+  readonly [jobBrand]: true;
+}
+
 export interface OpenedFile {
   handle: FileHandle;
   /** Bytes read into the prefix: all of it, unless the file is shorter. */
@@ -103,6 +110,21 @@ export interface NativeAddon {
   hold(handle: FileHandle): MappingHold;
   /** Does nothing when it has been called before. */
   release(hold: MappingHold): void;
+  /**
+   * Begins to read ranges of the mapping into memory (offset and length in turn), in their order, on so
+   * many threads of its own, at most 64. Closing the handle does not end it.
+   */
+  startPageIn(handle: FileHandle, ranges: Float64Array, threads: number): PageInJob;
+  /** Bytes that are in memory so far. */
+  pageInBytes(job: PageInJob): number;
+  /** Throws what it failed of, a {@link NativeFailure} with `offset`, its place in the mapping. */
+  pageInFinished(job: PageInJob): boolean;
+  /** What is being read is the last that is. */
+  cancelPageIn(job: PageInJob): void;
+  /** Bytes of ranges of the mapping that are in memory; on another thread. */
+  residentBytes(handle: FileHandle, ranges: Float64Array): Promise<number>;
+  /** Gives back the pages that lie wholly in ranges, private copies included; on another thread. */
+  dropPages(handle: FileHandle, ranges: Float64Array): Promise<void>;
   /** Remembers a copy without keeping it alive, for `close` to empty. */
   noteCopy(handle: FileHandle, copy: ArrayBuffer): void;
   /**

@@ -1,5 +1,6 @@
 import { SafetensorsError } from './errors.ts';
 import type { HeaderTable } from './header/table.ts';
+import type { Pages } from './pages.ts';
 
 /** A buffer, and where it begins: in the file, or in the memory that a container was given. */
 export interface Window {
@@ -75,6 +76,11 @@ export abstract class Storage {
    * @throws {SafetensorsError} CLOSED
    */
   abstract hold(): Disposable;
+
+  /** The pages of the memory, where it is mapped from a file. */
+  get pages(): Pages | undefined {
+    return undefined;
+  }
 
   /** Takes note of a copy that a tensor made, which closing is to empty too. */
   abstract noteCopy(copy: ArrayBuffer): void;

@@ -28,6 +28,7 @@ const LAYERS: readonly Layer[] = [
       'file',
       'memory',
       'container',
+      'prefetch',
       'tensor',
       'dtypes',
       'errors',
@@ -63,7 +64,7 @@ const LAYERS: readonly Layer[] = [
   {
     name: 'write',
     files: /^write\/(inputs|options|source|plan|chunks|lanes|pieces|serialize)\.ts$/,
-    imports: ['tensor', 'storage', 'header', ...BASE],
+    imports: ['arguments', 'tensor', 'storage', 'header', ...BASE],
   },
   {
     name: 'file',
@@ -79,9 +80,8 @@ const LAYERS: readonly Layer[] = [
   {
     name: 'mapped-storage',
     files: /^mapped-storage\.ts$/,
-    imports: ['native', 'storage', 'header', ...BASE],
+    imports: ['pages', 'native', 'storage', 'header', ...BASE],
   },
-  { name: 'native', files: /^native\.ts$/, imports: [] },
   { name: 'path', files: /^path\.ts$/, imports: [] },
   {
     name: 'memory',
@@ -91,10 +91,19 @@ const LAYERS: readonly Layer[] = [
   {
     name: 'container',
     files: /^container\.ts$/,
-    imports: ['tensor', 'storage', 'header', ...BASE],
+    imports: ['prefetch', 'tensor', 'storage', 'header', ...BASE],
+  },
+  {
+    name: 'prefetch',
+    files: /^prefetch\.ts$/,
+    imports: ['arguments', 'available-memory', 'storage', 'pages', 'native', ...BASE],
   },
   { name: 'tensor', files: /^tensor\.ts$/, imports: ['storage', 'header', ...BASE] },
-  { name: 'storage', files: /^storage\.ts$/, imports: ['header', ...BASE] },
+  { name: 'storage', files: /^storage\.ts$/, imports: ['pages', 'header', ...BASE] },
+  { name: 'pages', files: /^pages\.ts$/, imports: ['native'] },
+  { name: 'native', files: /^native\.ts$/, imports: [] },
+  { name: 'available-memory', files: /^available-memory\.ts$/, imports: [] },
+  { name: 'arguments', files: /^arguments\.ts$/, imports: [] },
   { name: 'header', files: /^header\//, imports: BASE },
   { name: 'layout', files: /^layout\.ts$/, imports: [] },
   { name: 'dtypes', files: /^dtypes\.ts$/, imports: [] },
@@ -111,6 +120,9 @@ const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
   path: ['node:path', 'node:url'],
   memory: ['node:util'],
   container: ['node:util'],
+  prefetch: ['node:timers/promises', 'node:util'],
+  'available-memory': ['node:fs', 'node:os'],
+  arguments: ['node:util'],
   'mapped-storage': ['node:buffer'],
   native: ['node:module', 'node:path', 'node:url'],
   header: ['node:buffer', 'node:crypto'],
@@ -123,6 +135,7 @@ const INSIDERS: Readonly<Record<string, RegExp>> = {
   'test/errors.test.ts': /^src\/errors\.ts$/,
   'test/cli.test.ts': /^src\/cli\//,
   'test/shards.interop.test.ts': /^src\/model\/shards\.ts$/,
+  'test/prefetch.test.ts': /^src\/available-memory\.ts$/,
   'test/shards.test.ts': /^src\/model\/shards\.ts$/,
   'test/canonical.test.ts': /^src\/(errors|header\/(bytes|parse))\.ts$/,
 };

@@ -93,6 +93,19 @@ export class HeaderTable {
     return this.#offsetOrder === undefined ? rank : this.#offsetOrder[rank];
   }
 
+  /** The tensor whose bytes hold `position`, or begin next after it; -1 behind the last. */
+  atPosition(position: number): number {
+    const { ends } = this.columns;
+    let low = 0;
+    let high = this.count;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (ends[this.atOffsetRank(middle)] <= position) low = middle + 1;
+      else high = middle;
+    }
+    return low < this.count ? this.atOffsetRank(low) : -1;
+  }
+
   get metadataCount(): number {
     return this.#metadataRanges.count;
   }

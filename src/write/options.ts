@@ -1,4 +1,5 @@
 import { inspect, types } from 'node:util';
+import { checkCallback, checkObject, checkSignal } from '../arguments.ts';
 import { DEFAULT_MAX_HEADER_BYTES } from '../header/preamble.ts';
 import { checkText } from './inputs.ts';
 
@@ -87,12 +88,8 @@ export function savingOptions(options: SaveOptions = {}): CheckedSaving {
   if (typeof fsync !== 'boolean') {
     throw new TypeError(`fsync: expected a boolean, found ${inspect(fsync)}`);
   }
-  if (signal !== undefined && !isSignal(signal)) {
-    throw new TypeError(`signal: expected an AbortSignal, found ${inspect(signal)}`);
-  }
-  if (onProgress !== undefined && typeof onProgress !== 'function') {
-    throw new TypeError(`onProgress: expected a function, found ${inspect(onProgress)}`);
-  }
+  checkSignal(signal);
+  checkCallback(onProgress, 'onProgress');
   return { fsync, signal, onProgress };
 }
 
@@ -119,11 +116,6 @@ export function checkString(text: unknown, what: string): asserts text is string
   checkText(text, what);
 }
 
-export function checkObject(value: unknown, what: string): asserts value is object {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return;
-  throw new TypeError(`${what}: expected an object, found ${inspect(value, { depth: 0 })}`);
-}
-
 function checkInteger(value: unknown, what: string, least: number): void {
   if (typeof value !== 'number') {
     throw new TypeError(`${what}: expected a number, found ${inspect(value)}`);
@@ -132,11 +124,4 @@ function checkInteger(value: unknown, what: string, least: number): void {
     const range = `an integer from ${least} to ${MAX_HEADER_BYTES}`;
     throw new RangeError(`${what}: expected ${range}, found ${value}`);
   }
-}
-
-/** Not instanceof: those of other realms, and of other implementations, are as good. */
-function isSignal(value: unknown): value is AbortSignal {
-  return (
-    typeof value === 'object' && value !== null && 'aborted' in value && 'addEventListener' in value
-  );
 }

@@ -1,0 +1,123 @@
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <vector>
+
+#include "core/residency.h"
+
+#ifdef __APPLE__
+#include <mach/mach.h>
+#else
+#include <sys/uio.h>
+#endif
+
+#if defined(__linux__) && !defined(MADV_POPULATE_READ)
+#define MADV_POPULATE_READ 22  // linux/mman.h of Linux 5.14
+#endif
+
+namespace safetensors {
+namespace {
+
+// Whole pages: those that a range touches, or those that lie in it.
+ByteRange TouchedPages(ByteRange range) {
+  const uint64_t page = Mapping::PageBytes();
+  const uint64_t begin = range.offset / page * page;
+  const uint64_t end = (range.offset + range.length + page - 1) / page * page;
+  return {begin, end - begin};
+}
+
+ByteRange InnerPages(ByteRange range) {
+  const uint64_t page = Mapping::PageBytes();
+  const uint64_t begin = (range.offset + page - 1) / page * page;
+  const uint64_t end = (range.offset + range.length) / page * page;
+  return {begin, end > begin ? end - begin : 0};
+}
+
+// Reads a byte of every page through the system, which says EFAULT where a plain read would raise
+// SIGBUS.
+Status TouchPages(const std::byte* begin, uint64_t length) {
+  const uint64_t page = Mapping::PageBytes();
+  for (uint64_t offset = 0; offset < length; offset += page) {
+    std::byte target{};
+#ifdef __APPLE__
+    vm_size_t copied = 0;
+    const auto address = reinterpret_cast<vm_address_t>(begin + offset);
+    const auto into = reinterpret_cast<vm_address_t>(&target);
+    if (vm_read_overwrite(mach_task_self(), address, 1, into, &copied) != KERN_SUCCESS) {
+      return Status::System(EFAULT, "madvise");
+    }
+#else
+    const iovec to{&target, 1};
+    const iovec from{const_cast<std::byte*>(begin + offset), 1};
+    if (process_vm_readv(getpid(), &to, 1, &from, 1, 0) != 1) {
+      return Status::System(errno, "madvise");
+    }
+#endif
+  }
+  return Status::Ok();
+}
+
+}  // namespace
+
+Status PageIn(const Mapping& mapping, ByteRange range) {
+  if (!mapping.Contains(range.offset, range.length)) return Status::System(EINVAL, "madvise");
+  if (range.length == 0) return Status::Ok();
+  const ByteRange pages = TouchedPages(range);
+  std::byte* const begin = mapping.At(pages.offset);
+#ifdef __linux__
+  int result;
+  do {
+    result = madvise(begin, pages.length, MADV_POPULATE_READ);
+  } while (result != 0 && (errno == EINTR || errno == EAGAIN));
+  if (result == 0) return Status::Ok();
+  if (errno != EINVAL) return Status::System(errno, "madvise");  // EINVAL: before Linux 5.14
+#endif
+  return TouchPages(begin, pages.length);
+}
+
+void ReadAhead(const Mapping& mapping, ByteRange range) {
+  if (range.length == 0 || !mapping.Contains(range.offset, range.length)) return;
+  const ByteRange pages = TouchedPages(range);
+  madvise(mapping.At(pages.offset), pages.length, MADV_WILLNEED);
+}
+
+Result<uint64_t> ResidentBytes(const Mapping& mapping, ByteRange range) {
+  // Pages asked for at once: 1 MiB of answers for 4 GiB.
+  constexpr uint64_t kMostPages = uint64_t{1} << 20;
+  if (!mapping.Contains(range.offset, range.length)) return Status::System(EINVAL, "mincore");
+  if (range.length == 0) return uint64_t{0};
+  const uint64_t page = Mapping::PageBytes();
+  const ByteRange pages = TouchedPages(range);
+  const uint64_t range_end = range.offset + range.length;
+  const uint64_t pages_end = pages.offset + pages.length;
+#ifdef __APPLE__
+  std::vector<char> states(std::min(pages.length / page, kMostPages));
+#else
+  std::vector<unsigned char> states(std::min(pages.length / page, kMostPages));
+#endif
+  uint64_t resident = 0;
+  for (uint64_t at = pages.offset; at < pages_end; at += kMostPages * page) {
+    const uint64_t length = std::min(pages_end - at, kMostPages * page);
+    if (mincore(mapping.At(at), length, states.data()) != 0) {
+      return Status::System(errno, "mincore");
+    }
+    for (uint64_t i = 0; i < length / page; ++i) {
+      if ((states[i] & 1) == 0) continue;
+      const uint64_t begin = std::max(at + i * page, range.offset);
+      resident += std::min(at + (i + 1) * page, range_end) - begin;
+    }
+  }
+  return resident;
+}
+
+Status DropPages(const Mapping& mapping, ByteRange range) {
+  if (!mapping.Contains(range.offset, range.length)) return Status::System(EINVAL, "madvise");
+  const ByteRange pages = InnerPages(range);
+  if (pages.length == 0) return Status::Ok();
+  if (madvise(mapping.At(pages.offset), pages.length, MADV_DONTNEED) == 0) return Status::Ok();
+  return Status::System(errno, "madvise");
+}
+
+}  // namespace safetensors

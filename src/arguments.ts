@@ -1,0 +1,26 @@
+import { inspect } from 'node:util';
+
+/** @throws {TypeError} unless it is an object and no array */
+export function checkObject(value: unknown, what: string): asserts value is object {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return;
+  throw new TypeError(`${what}: expected an object, found ${inspect(value, { depth: 0 })}`);
+}
+
+/** @throws {TypeError} unless it is `undefined` or an AbortSignal */
+export function checkSignal(signal: unknown): asserts signal is AbortSignal | undefined {
+  if (signal === undefined || isSignal(signal)) return;
+  throw new TypeError(`signal: expected an AbortSignal, found ${inspect(signal)}`);
+}
+
+/** @throws {TypeError} unless it is `undefined` or a function */
+export function checkCallback(callback: unknown, what: string): void {
+  if (callback === undefined || typeof callback === 'function') return;
+  throw new TypeError(`${what}: expected a function, found ${inspect(callback)}`);
+}
+
+/** Not instanceof: those of other realms, and of other implementations, are as good. */
+function isSignal(value: unknown): value is AbortSignal {
+  return (
+    typeof value === 'object' && value !== null && 'aborted' in value && 'addEventListener' in value
+  );
+}

@@ -1,0 +1,209 @@
+import { setTimeout } from 'node:timers/promises';
+import { inspect } from 'node:util';
+import { checkCallback, checkObject, checkSignal } from './arguments.ts';
+import { availableMemory } from './available-memory.ts';
+import { SafetensorsError, systemError } from './errors.ts';
+import type { NativeFailure } from './native.ts';
+import type { PageIn, PageRanges, Pages } from './pages.ts';
+import type { Storage } from './storage.ts';
+
+/** How far the paging in is. */
+export interface PrefetchProgress {
+  /** Bytes that are in memory. */
+  readonly bytes: number;
+  /** Bytes of all tensors that were asked for. */
+  readonly totalBytes: number;
+}
+
+export interface PrefetchOptions {
+  /** Ends it: the promise is rejected with the signal's reason; what is in memory stays there. */
+  signal?: AbortSignal | undefined;
+  /** Called from the event loop; never after the promise is settled. */
+  onProgress?: ((progress: PrefetchProgress) => void) | undefined;
+  /** Threads that read at once, from 1 to 64. Default: 4. */
+  concurrency?: number | undefined;
+  /**
+   * Whether to go on when more would be read than memory is available: the system would drop what was
+   * read first, or end the process. Default: false, MEMORY_LIMIT.
+   */
+  beyondMemory?: boolean | undefined;
+}
+
+export interface Residency {
+  /** Bytes of the tensors. */
+  readonly byteLength: number;
+  /** Those of them that are in memory: of this process, or in the system's page cache. */
+  readonly residentBytes: number;
+}
+
+const DEFAULT_CONCURRENCY = 4;
+const MOST_CONCURRENCY = 64;
+
+/** Tensors, as entries of the table in any order; `undefined` for all. */
+export type Entries = readonly number[] | undefined;
+
+/** What is asked at once for how much of it is in memory. */
+const PART_BYTES = 2 ** 32;
+
+/** Pauses between two looks at how far the threads are, in milliseconds. */
+const FIRST_PAUSE = 1;
+const LONGEST_PAUSE = 20;
+
+/** EFAULT: what the system says of pages that the file no longer has, or cannot be read. */
+const LOST_PAGES = -14;
+
+/** Brings the bytes of entries into memory: see {@link Container.prefetch}. */
+export async function prefetch(
+  storage: Storage,
+  entries: Entries,
+  options: PrefetchOptions = {},
+): Promise<void> {
+  const { signal, onProgress, concurrency, beyondMemory } = checkedOptions(options);
+  signal?.throwIfAborted();
+  const { pages } = storage;
+  const ranges = rangesOf(storage, entries);
+  const totalBytes = sumOf(ranges);
+  if (pages === undefined || totalBytes === 0) {
+    onProgress?.({ bytes: totalBytes, totalBytes });
+    return;
+  }
+  if (!beyondMemory) await checkMemory(storage, pages, ranges);
+  signal?.throwIfAborted();
+  storage.assertOpen();
+  const job = start(storage, pages, ranges, concurrency);
+  try {
+    let shown = -1;
+    for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
+      const finished = isFinished(storage, job);
+      const { bytes } = job;
+      if (bytes > shown) onProgress?.({ bytes, totalBytes });
+      shown = bytes;
+      signal?.throwIfAborted();
+      if (finished) return;
+      await setTimeout(pause, undefined, signal === undefined ? {} : { signal }).catch(() => {});
+      signal?.throwIfAborted();
+      storage.assertOpen();
+    }
+  } finally {
+    job.cancel();
+  }
+}
+
+/** How much of the bytes of entries is in memory. */
+export async function residency(storage: Storage, entries: Entries): Promise<Residency> {
+  const ranges = rangesOf(storage, entries);
+  const byteLength = sumOf(ranges);
+  const residentBytes = (await storage.pages?.resident(ranges)) ?? byteLength;
+  return { byteLength, residentBytes };
+}
+
+/** Gives back the pages that hold bytes of entries and nothing else. */
+export async function release(storage: Storage, entries: Entries): Promise<void> {
+  await storage.pages?.drop(rangesOf(storage, entries));
+}
+
+function checkedOptions(options: PrefetchOptions) {
+  checkObject(options, 'options');
+  const { signal, onProgress, concurrency = DEFAULT_CONCURRENCY, beyondMemory = false } = options;
+  checkSignal(signal);
+  checkCallback(onProgress, 'onProgress');
+  if (typeof beyondMemory !== 'boolean') {
+    throw new TypeError(`beyondMemory: expected a boolean, found ${inspect(beyondMemory)}`);
+  }
+  if (typeof concurrency !== 'number') {
+    throw new TypeError(`concurrency: expected a number, found ${inspect(concurrency)}`);
+  }
+  if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > MOST_CONCURRENCY) {
+    throw new RangeError(
+      `concurrency: expected an integer from 1 to ${MOST_CONCURRENCY}, found ${concurrency}`,
+    );
+  }
+  return { signal, onProgress, concurrency, beyondMemory };
+}
+
+/** Where the bytes of entries are in the mapping, in its order, each once. */
+function rangesOf({ table, dataStart }: Storage, entries: Entries): PageRanges {
+  const { begins, ends } = table.columns;
+  const ranges: number[] = [];
+  let begin = 0;
+  let end = 0;
+  const add = (entry: number) => {
+    if (begins[entry] === ends[entry]) return;
+    if (end > begin && begins[entry] <= end) {
+      end = Math.max(end, ends[entry]);
+      return;
+    }
+    if (end > begin) ranges.push(dataStart + begin, end - begin);
+    begin = begins[entry];
+    end = ends[entry];
+  };
+  if (entries === undefined) {
+    for (let rank = 0; rank < table.count; rank++) add(table.atOffsetRank(rank));
+  } else {
+    for (const entry of entries.toSorted((a, b) => begins[a] - begins[b])) add(entry);
+  }
+  if (end > begin) ranges.push(dataStart + begin, end - begin);
+  return Float64Array.from(ranges);
+}
+
+function sumOf(ranges: PageRanges): number {
+  let sum = 0;
+  for (let i = 1; i < ranges.length; i += 2) sum += ranges[i];
+  return sum;
+}
+
+/** @throws {SafetensorsError} MEMORY_LIMIT */
+async function checkMemory({ path }: Storage, pages: Pages, ranges: PageRanges): Promise<void> {
+  const available = availableMemory();
+  const totalBytes = sumOf(ranges);
+  let resident = 0;
+  let looked = 0;
+  // Part by part: of a file that is far too large, most need not be looked at.
+  for (const part of partsOf(ranges)) {
+    if (totalBytes - resident <= available) return;
+    resident += await pages.resident(part);
+    looked += sumOf(part);
+    if (looked - resident <= available) continue;
+    throw new SafetensorsError(
+      'MEMORY_LIMIT',
+      `of ${totalBytes} bytes at least ${looked - resident} would have to be read into memory, ` +
+        `${available} are available; prefetch fewer tensors, or all the same with beyondMemory: true`,
+      { path },
+    );
+  }
+}
+
+function* partsOf(ranges: PageRanges): Generator<PageRanges> {
+  for (let i = 0; i < ranges.length; i += 2) {
+    for (let done = 0; done < ranges[i + 1]; done += PART_BYTES) {
+      yield Float64Array.of(ranges[i] + done, Math.min(ranges[i + 1] - done, PART_BYTES));
+    }
+  }
+}
+
+function start(storage: Storage, pages: Pages, ranges: PageRanges, threads: number): PageIn {
+  try {
+    return pages.pageIn(ranges, threads);
+  } catch (error) {
+    throw failureOf(storage, error);
+  }
+}
+
+function isFinished(storage: Storage, job: PageIn): boolean {
+  try {
+    return job.finished;
+  } catch (error) {
+    throw failureOf(storage, error);
+  }
+}
+
+function failureOf({ path, table, dataStart }: Storage, error: unknown): unknown {
+  const { errno, syscall, offset } = error as NativeFailure & { offset?: number };
+  if (errno === undefined) return error;
+  if (errno !== LOST_PAGES) return systemError(errno, syscall, path ?? '');
+  const at = offset === undefined ? '' : `, at byte ${offset}`;
+  const message = `the file became shorter since it was opened, or cannot be read${at}`;
+  const entry = offset === undefined ? -1 : table.atPosition(offset - dataStart);
+  const tensor = entry < 0 ? undefined : table.name(entry);
+  return new SafetensorsError('FILE_CHANGED', message, { path, tensor, cause: error });
+}
