@@ -436,6 +436,17 @@ describe.each(Object.entries(OPEN_WAYS))('a container of %s', (way, open) => {
   });
 });
 
+describe('memory', () => {
+  it('MEMORY_LIMIT', async () => {
+    const path = join(folder, 'larger-than-memory.safetensors');
+    writeSparseFile(path, [{ name: 't', byteLength: 2 ** 40, tail: Uint8Array.of(1) }]);
+    using file = safeOpenSync(path);
+    const error = await thrownBy(() => file.prefetch());
+    expectError(error, 'MEMORY_LIMIT', /\d+ are available/);
+    expect(error.path).toBe(path);
+  });
+});
+
 describe('models', () => {
   const TENSOR = { name: 'a', dtype: 'U8', shape: [1], data: Uint8Array.of(1) };
   const CASES: [ErrorName, string, string?][] = [
