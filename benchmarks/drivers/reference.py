@@ -2,6 +2,7 @@
 
 reference.py version
 reference.py open FILE OPENS     the first open of this process, and further ones
+reference.py open-model FOLDER OPENS   the shards of a folder one after the other, and their names
 reference.py cost FILE           time and peak memory of one open
 reference.py save FILE BLOCKS durable|cached
                                  saving the model of models/blocks.ts; durable: with fsync
@@ -10,6 +11,7 @@ reference.py save FILE BLOCKS durable|cached
 import hashlib
 import json
 import os
+import pathlib
 import resource
 import sys
 from time import perf_counter
@@ -20,13 +22,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 
-def checksum(path):
+def lines_of(path):
     with safe_open(path, framework="np") as file:
-        lines = []
-        for name in sorted(file.keys()):
+        for name in file.keys():
             tensor = file.get_slice(name)
             shape = ",".join(map(str, tensor.get_shape()))
-            lines.append(f"{name} {tensor.get_dtype()} {shape}\n")
+            yield f"{name} {tensor.get_dtype()} {shape}\n"
+
+
+def checksum(*paths):
+    # In the order of UTF-16, which for these names is that of Unicode.
+    lines = sorted(line for path in paths for line in lines_of(path))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -38,6 +44,18 @@ def open_file(path, opens):
         times.append(1e3 * (perf_counter() - start))
         del file
     return {"first": times[0], "further": times[1:], "checksum": checksum(path)}
+
+
+def open_model(folder, opens):
+    paths = sorted(str(path) for path in pathlib.Path(folder).glob("*.safetensors"))
+    times = []
+    for _ in range(opens):
+        start = perf_counter()
+        files = [safe_open(path, framework="np") for path in paths]
+        names = [name for file in files for name in file.keys()]
+        times.append(1e3 * (perf_counter() - start))
+        del files, names
+    return {"first": times[0], "further": times[1:], "checksum": checksum(*paths)}
 
 
 def memory_status(field):
@@ -108,6 +126,8 @@ def main():
         print(safetensors.__version__)
     elif task == "open":
         print(json.dumps(open_file(arguments[0], int(arguments[1]))))
+    elif task == "open-model":
+        print(json.dumps(open_model(arguments[0], int(arguments[1]))))
     elif task == "cost":
         print(json.dumps(cost(arguments[0])))
     elif task == "save":

@@ -51,6 +51,19 @@ export interface LastResult {
   checksum: string;
 }
 
+/** A model opened, and all of its tensors viewed. */
+export interface ModelViewsResult {
+  /** Milliseconds. */
+  open: number;
+  view: number;
+  /** Of both together. */
+  fullCollections: number;
+  /** Bytes of the JavaScript heap before. */
+  heap: number;
+  /** How many views were made. */
+  checksum: string;
+}
+
 /** Nanoseconds a view. */
 export interface ViewsResult {
   /** The first pass over all tensors, the making of the windows included. */

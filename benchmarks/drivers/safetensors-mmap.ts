@@ -3,12 +3,21 @@
  *
  *   open FILE OPENS         the first open of this process, and further ones: safeOpenSync
  *   open-async FILE OPENS   the same with safeOpen
+ *   open-model FOLDER OPENS        a model of many files: openModel
+ *   open-model-keys FOLDER OPENS   the same, and the names of all its tensors
  *   cost FILE               time and peak memory of one open
  */
-import { SafetensorsError, type SafetensorsFile, safeOpen, safeOpenSync } from 'safetensors-mmap';
+import {
+  type Container,
+  openModel,
+  SafetensorsError,
+  type SafetensorsFile,
+  safeOpen,
+  safeOpenSync,
+} from 'safetensors-mmap';
 import { type CostResult, memoryStatus, type Opened, timeOpens } from './results.ts';
 
-function opened(file: SafetensorsFile): Opened {
+function opened(file: Container): Opened {
   return {
     lines: () =>
       file.keys().map((name) => {
@@ -17,6 +26,12 @@ function opened(file: SafetensorsFile): Opened {
       }),
     close: () => file.close(),
   };
+}
+
+async function openedWithKeys(folder: string): Promise<Opened> {
+  const model = await openModel(folder);
+  if (model.keys().length !== model.size) throw new Error('names are missing');
+  return opened(model);
 }
 
 function cost(path: string): CostResult {
@@ -37,6 +52,8 @@ const [task, path, opens] = process.argv.slice(2);
 const tasks: Record<string, () => object | Promise<object>> = {
   open: () => timeOpens(Number(opens), () => opened(safeOpenSync(path))),
   'open-async': () => timeOpens(Number(opens), async () => opened(await safeOpen(path))),
+  'open-model': () => timeOpens(Number(opens), async () => opened(await openModel(path))),
+  'open-model-keys': () => timeOpens(Number(opens), () => openedWithKeys(path)),
   cost: () => cost(path),
 };
 console.log(JSON.stringify(await tasks[task]()));

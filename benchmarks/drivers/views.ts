@@ -6,37 +6,15 @@
  *   data FILE PASSES           `data` of tensors that were got before
  *   get-tensor FILE PASSES     `getTensor(name)`
  *   both FILE PASSES           `getTensor(name).data`
+ *   model FOLDER HEAP_MB       opening a model and viewing all of its tensors, beside a heap of that size
  *   array FILE PASSES          the peer: new Float32Array(buffer, offset, length), as many of them
  */
-import { constants, type PerformanceEntry, PerformanceObserver } from 'node:perf_hooks';
 import { setImmediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { type SafetensorsFile, safeOpenSync, type Tensor } from 'safetensors-mmap';
-import type { ExternalResult, LastResult, ViewsResult } from './results.ts';
-
-/** Start times of full GCs; Node tells of them some turns of the event loop later. */
-class FullCollections {
-  readonly #starts: number[] = [];
-  readonly #observer = new PerformanceObserver((list) => this.#note(list.getEntries()));
-
-  constructor() {
-    this.#observer.observe({ entryTypes: ['gc'] });
-  }
-
-  #note(entries: readonly PerformanceEntry[]): void {
-    for (const entry of entries) {
-      const { detail, startTime } = entry as PerformanceEntry & { detail: { kind: number } };
-      if (detail.kind === constants.NODE_PERFORMANCE_GC_MAJOR) this.#starts.push(startTime);
-    }
-  }
-
-  async between(start: number, end: number): Promise<number> {
-    for (let turn = 0; turn < 3; turn++) await setImmediate();
-    this.#note(this.#observer.takeRecords());
-    return this.#starts.filter((at) => at >= start && at < end).length;
-  }
-}
+import { openModel, type SafetensorsFile, safeOpenSync, type Tensor } from 'safetensors-mmap';
+import { FullCollections } from './full-collections.ts';
+import type { ExternalResult, LastResult, ModelViewsResult, ViewsResult } from './results.ts';
 
 const collections = new FullCollections();
 
@@ -129,6 +107,35 @@ async function getTensors(path: string, passes: number): Promise<ViewsResult> {
   return views(path, passes, prepare);
 }
 
+/** Objects of about a hundred bytes each. */
+function fillHeap(megabytes: number): object[] {
+  const objects: object[] = [];
+  while (process.memoryUsage().heapUsed < megabytes * 1e6) {
+    for (let i = 0; i < 10_000; i++) objects.push({ i, text: `object ${i}`, list: [i, i + 0.5] });
+  }
+  return objects;
+}
+
+async function modelViews(folder: string, heapMegabytes: number): Promise<ModelViewsResult> {
+  const heap = fillHeap(heapMegabytes);
+  collectGarbage();
+  const { heapUsed } = process.memoryUsage();
+  await setImmediate();
+  const start = performance.now();
+  const model = await openModel(folder);
+  const opened = performance.now();
+  const views = Array.from(model, ([, tensor]) => tensor.data);
+  const end = performance.now();
+  const filled = views.filter(({ length }) => length > 0);
+  return {
+    open: opened - start,
+    view: end - opened,
+    fullCollections: await collections.between(start, end),
+    heap: heapUsed,
+    checksum: `${filled.length} ${heap.length > 0}`,
+  };
+}
+
 /** A tensor as something with a length, without making its data. */
 class Named {
   readonly tensor: Tensor;
@@ -146,6 +153,7 @@ const tasks: Record<string, () => Promise<object>> = {
   data: () => views(path, Number(argument), prepareData),
   'get-tensor': () => getTensors(path, Number(argument)),
   both: () => views(path, Number(argument), prepareBoth),
+  model: () => modelViews(path, Number(argument)),
   array: () => views(path, Number(argument), prepareArrays),
 };
 console.log(JSON.stringify(await tasks[task]()));

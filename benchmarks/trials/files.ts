@@ -1,8 +1,10 @@
 import { join } from 'node:path';
 import { headerOf, smallHeaderLike, writeModelFile } from '../files/model-file.ts';
+import { writeShards } from '../files/sharded.ts';
 import { deepSeekV3, type TensorSpec } from '../models/deepseek-v3.ts';
 import { gpt2 } from '../models/gpt-2.ts';
 
+const SHARDS = 163;
 /** Tensors of one of the 163 shards of DeepSeek-V3; their header has 73 KB. */
 const SHARD_TENSORS = 565;
 /** Where the experts of a layer begin that has them all. */
@@ -17,6 +19,13 @@ async function written(folder: string, name: string, header: Parameters<typeof w
 /** 91,985 tensors in 685 GB, all in one file. */
 export function deepSeekFile(folder: string): Promise<string> {
   return written(folder, 'deepseek-v3', headerOf(deepSeekV3()));
+}
+
+/** The same tensors in 163 shards, as published; the folder. */
+export async function deepSeekShards(folder: string): Promise<string> {
+  const model = join(folder, 'deepseek-v3');
+  await writeShards(model, deepSeekV3(), SHARDS);
+  return model;
 }
 
 /** As many tensors, and as many bytes of header, in a small file. */
