@@ -78,3 +78,18 @@ export function decodeMetadata(
   }
   return Object.freeze(metadata);
 }
+
+/** Metadata apart from the header that it comes from. */
+export interface KeptMetadata {
+  readonly bytes: Buffer;
+  readonly ranges: MetadataRanges;
+}
+
+/** A copy of the keys and values, so that the header need not be kept. */
+export function keptMetadata(bytes: Buffer, { count, ranges }: MetadataRanges): KeptMetadata {
+  if (count === 0) return { bytes: Buffer.alloc(0), ranges: NO_METADATA };
+  const start = ranges[0];
+  const copy = Buffer.from(bytes.subarray(start, ranges[4 * count - 1]));
+  const moved = ranges.slice(0, 4 * count).map((at) => at - start);
+  return { bytes: copy, ranges: { count, ranges: moved } };
+}

@@ -1,4 +1,4 @@
-import { decodeMetadata, type MetadataRanges, NO_METADATA } from '../header/metadata.ts';
+import { decodeMetadata, type KeptMetadata, NO_METADATA } from '../header/metadata.ts';
 import { readShape } from '../header/shape.ts';
 import { HeaderTable } from '../header/table.ts';
 import type { Matcher } from './matcher.ts';
@@ -6,8 +6,7 @@ import type { WeightMap } from './weight-map.ts';
 
 /** What is kept of a shard's header. */
 export interface ShardHeader {
-  readonly bytes: Buffer;
-  readonly metadata: MetadataRanges;
+  readonly metadata: KeptMetadata;
   /** Where the data of the shard begins in the range. */
   readonly dataStart: number;
 }
@@ -17,11 +16,12 @@ const MANY_KEYS = 10_000;
 
 /**
  * The tensors of all shards. Entries are numbered in the order of the index, whose text has their
- * names; their shapes are where they were, in the headers of the shards.
+ * names.
  */
 export class ModelTable extends HeaderTable {
   readonly #headers: readonly ShardHeader[];
   readonly #shards: Int32Array;
+  readonly #shapes: Uint8Array;
   #merged: Readonly<Record<string, string>> | undefined;
 
   constructor(map: WeightMap, matcher: Matcher, headers: readonly ShardHeader[]) {
@@ -29,6 +29,7 @@ export class ModelTable extends HeaderTable {
     super({ bytes: map.bytes, columns, index, offsetOrder, metadata: NO_METADATA });
     this.#headers = headers;
     this.#shards = map.shards;
+    this.#shapes = matcher.shapes.bytes;
   }
 
   /** The place of a tensor's shard among all. */
@@ -37,7 +38,7 @@ export class ModelTable extends HeaderTable {
   }
 
   override shape(entry: number): number[] {
-    return readShape(this.#headers[this.#shards[entry]].bytes, this.columns.shapeStarts[entry]);
+    return readShape(this.#shapes, this.columns.shapeStarts[entry]);
   }
 
   override dataOffsets(entry: number): [begin: number, end: number] {
@@ -48,7 +49,7 @@ export class ModelTable extends HeaderTable {
 
   /** Exact, or that of the shard with the most where it is large. */
   override get metadataCount(): number {
-    const most = Math.max(0, ...this.#headers.map(({ metadata }) => metadata.count));
+    const most = Math.max(0, ...this.#headers.map(({ metadata }) => metadata.ranges.count));
     return most > MANY_KEYS ? most : Object.keys(this.metadata).length;
   }
 
@@ -61,8 +62,8 @@ export class ModelTable extends HeaderTable {
 
 function merged(headers: readonly ShardHeader[]): Readonly<Record<string, string>> {
   const all: Record<string, string> = Object.create(null);
-  for (const { bytes, metadata } of headers) {
-    const own = decodeMetadata(bytes, metadata);
+  for (const { metadata } of headers) {
+    const own = decodeMetadata(metadata.bytes, metadata.ranges);
     for (const key of Object.keys(own)) if (!(key in all)) all[key] = own[key];
   }
   return Object.freeze(all);

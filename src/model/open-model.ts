@@ -78,7 +78,7 @@ async function openSharded(
   }));
   const plan = await planRange(files, path);
   const range = reserve(plan.byteLength, path);
-  const reader = new ShardReader(range, plan.shards, entryBytes(map), options);
+  const reader = new ShardReader(range, plan.shards, longestHeader(map), options);
   try {
     reader.start();
     // While the first headers are being read.
@@ -139,14 +139,16 @@ async function readIndex(
   }
 }
 
-/** Bytes that the entries of a shard's header take beside the name, generously. */
-const ENTRY_BYTES = 104;
+/** Bytes that an entry of a header takes beside its name: with large weights, and long offsets. */
+const ENTRY_BYTES = 88;
+/** For metadata and blanks. */
+const OTHER_BYTES = 256;
 
-/** About how many bytes each shard's header has. */
-function entryBytes({ count, files, shards, nameStarts, nameEnds }: WeightMap): Float64Array {
+/** About how many bytes the longest header of all shards has. */
+function longestHeader({ count, files, shards, nameStarts, nameEnds }: WeightMap): number {
   const bytes = new Float64Array(files.length);
   for (let entry = 0; entry < count; entry++) {
     bytes[shards[entry]] += nameEnds[entry] - nameStarts[entry] + ENTRY_BYTES;
   }
-  return bytes;
+  return bytes.reduce((longest, length) => Math.max(longest, length), 0) + OTHER_BYTES;
 }

@@ -2,6 +2,7 @@ import type { CheckedOptions } from '../container.ts';
 import { SafetensorsError } from '../errors.ts';
 import { HEADER_PADDING, LENGTH_BYTES } from '../header/bytes.ts';
 import { Columns } from '../header/columns.ts';
+import { keptMetadata } from '../header/metadata.ts';
 import { checkHeader } from '../header/parse.ts';
 import { PREAMBLE_BYTES } from '../header/preamble.ts';
 import { type FileHandle, type NativeFailure, native, type OpenedFile } from '../native.ts';
@@ -34,6 +35,8 @@ export interface ReadShards {
 
 interface OpenedShard extends WatchedFile {
   readonly header: RawHeader;
+  /** The memory that the header may be in, and which is free again when that has been checked. */
+  readonly prefix: Buffer;
 }
 
 /**
@@ -43,8 +46,9 @@ interface OpenedShard extends WatchedFile {
 export class ShardReader {
   readonly #range: FileHandle;
   readonly #shards: readonly PlannedShard[];
-  /** About how many bytes each header has. */
-  readonly #expected: Float64Array;
+  /** Bytes that are read at once of each shard: the whole header of all, most likely. */
+  readonly #prefixBytes: number;
+  readonly #freePrefixes: Buffer[] = [];
   readonly #options: CheckedOptions;
   /** Batches that have been started and not been taken, in their order. */
   readonly #pending: Promise<OpenedShard[]>[] = [];
@@ -54,12 +58,14 @@ export class ShardReader {
   constructor(
     range: FileHandle,
     shards: readonly PlannedShard[],
-    expected: Float64Array,
+    headerBytes: number,
     options: CheckedOptions,
   ) {
     this.#range = range;
     this.#shards = shards;
-    this.#expected = expected;
+    const wanted = LENGTH_BYTES + headerBytes + HEADER_PADDING;
+    const bounded = Math.min(Math.max(wanted, PREAMBLE_BYTES), MOST_PREFIX_BYTES);
+    this.#prefixBytes = Math.ceil(bounded / PREFIX_STEP) * PREFIX_STEP;
     this.#options = options;
   }
 
@@ -87,7 +93,7 @@ export class ShardReader {
       const batch = await this.#pending.shift();
       if (batch === undefined) return read;
       this.start();
-      for (const { header, path, fullPath, identity } of batch) {
+      for (const { header, prefix, path, fullPath, identity } of batch) {
         headerBytes += header.bytes.length;
         if (headerBytes > MOST_HEADERS * this.#options.maxHeaderBytes) {
           const message = `the headers up to this shard have more than ${MOST_HEADERS} times maxHeaderBytes`;
@@ -95,6 +101,7 @@ export class ShardReader {
         }
         read.headers.push(this.#check(header, read.headers.length, matcher));
         read.shards.push({ path, fullPath, identity });
+        this.#freePrefixes.push(prefix);
       }
     }
   }
@@ -107,7 +114,9 @@ export class ShardReader {
   /** Opens the shards from `first` up to `end`; lets go of all when one fails. */
   async #open(first: number, end: number): Promise<OpenedShard[]> {
     const shards = this.#shards.slice(first, end);
-    const prefixes = shards.map((_, i) => this.#prefix(first + i));
+    const prefixes = shards.map(
+      () => this.#freePrefixes.pop() ?? Buffer.allocUnsafeSlow(this.#prefixBytes),
+    );
     const opened = await native().openInto(
       this.#range,
       shards.map(({ fullPath, base, byteLength }, i) => {
@@ -123,13 +132,6 @@ export class ShardReader {
     });
   }
 
-  /** Memory for the beginning of a shard: for its whole header, most likely. */
-  #prefix(shard: number): Buffer {
-    const expected = LENGTH_BYTES + this.#expected[shard] + HEADER_PADDING;
-    const wanted = Math.min(Math.max(expected, PREAMBLE_BYTES), MOST_PREFIX_BYTES);
-    return Buffer.allocUnsafeSlow(Math.ceil(wanted / PREFIX_STEP) * PREFIX_STEP);
-  }
-
   async #readHeader(
     { path, fullPath, byteLength }: PlannedShard,
     opened: OpenedFile | NativeFailure,
@@ -142,7 +144,7 @@ export class ShardReader {
       await opening.readRest();
       const { identity, header } = opening;
       opening.close();
-      return { path, fullPath, identity, header };
+      return { path, fullPath, identity, header, prefix };
     } catch (error) {
       throw shardError(opening.fail(error), path);
     }
@@ -161,6 +163,6 @@ export class ShardReader {
       (_, columns) => matcher.match(bytes, columns, { shard, dataStart }),
     );
     matcher.finish(shard, this.#columns.count, offsetOrder);
-    return { bytes, metadata, dataStart };
+    return { metadata: keptMetadata(bytes, metadata), dataStart };
   }
 }

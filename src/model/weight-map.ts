@@ -10,14 +10,16 @@ import { shardNameProblem } from './shard-name.ts';
 /** Arrays and objects open around a field of the index. */
 const FIELD_DEPTH = 1;
 
-/** `"":"x.safetensors",`: no entry of a weight map is shorter. */
-const SHORTEST_ENTRY_BYTES = 19;
+/** Room for one entry in so many bytes is made at first: most are longer, and so all fit. */
+const USUAL_ENTRY_BYTES = 64;
+const FEWEST_ENTRIES = 256;
 
 /** As many as there are names `model-00001-of-99999.safetensors`. */
 const MOST_SHARDS = 99_999;
 
 const WEIGHT_MAP = Buffer.from('weight_map');
 const SPACE = 0x20;
+const ABSENT = -1;
 
 /** `,⏎    "` between two entries, as Python's `json.dump(…, indent=2)` writes it: two words. */
 const GAP = [Buffer.from(',\n  ').readInt32LE(), Buffer.from('  "\0').readInt32LE()] as const;
@@ -66,9 +68,9 @@ class IndexReader {
   readonly #bytes: Buffer;
   readonly #view: DataView;
   readonly #scanner: JsonScanner;
-  readonly #nameStarts: Int32Array;
-  readonly #nameEnds: Int32Array;
-  readonly #shards: Int32Array;
+  #nameStarts: Int32Array;
+  #nameEnds: Int32Array;
+  #shards: Int32Array;
   #count = 0;
   /** Names of shards and their numbers, in the order in which they come first. */
   readonly #numbers = new Map<string, number>();
@@ -81,8 +83,7 @@ class IndexReader {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#scanner = new JsonScanner(bytes);
-    // Room for as many entries as the index could hold. Pages that are never written cost nothing.
-    const most = Math.ceil(bytes.length / SHORTEST_ENTRY_BYTES);
+    const most = FEWEST_ENTRIES + Math.floor(bytes.length / USUAL_ENTRY_BYTES);
     this.#nameStarts = new Int32Array(most);
     this.#nameEnds = new Int32Array(most);
     this.#shards = new Int32Array(most);
@@ -129,48 +130,55 @@ class IndexReader {
 
   /**
    * Reads entries without escapes and of the shard before, as long as each is followed by another;
-   * returns where the first stands that was not read.
+   * returns where the first stands that was not read. Functions are small, so that V8 compiles them
+   * while the first index of a process is being read.
    */
   #plainEntries(start: number): number {
+    let item = start;
+    for (;;) {
+      const next = this.#plainEntry(item);
+      if (next === ABSENT) return item;
+      item = next;
+    }
+  }
+
+  /** Reads the entry whose name's quote is at `item`; returns that of the next, or ABSENT. */
+  #plainEntry(item: number): number {
     const bytes = this.#bytes;
     const view = this.#view;
-    const nameStarts = this.#nameStarts;
-    const nameEnds = this.#nameEnds;
-    const shards = this.#shards;
-    const shard = this.#shard;
-    const shardStart = this.#shardStart;
     const shardLength = this.#shardLength;
-    let count = this.#count;
-    let item = start;
-    if (bytes[item] === QUOTE && shardLength > 0) {
-      for (;;) {
-        const nameEnd = plainTextEnd(view, item + 1);
-        let pos = nameEnd + 1;
-        if (bytes[nameEnd] !== QUOTE || bytes[pos++] !== COLON) break;
-        if (bytes[pos] === SPACE) pos++;
-        if (bytes[pos++] !== QUOTE) break;
-        const valueEnd = pos + shardLength;
-        if (bytes[valueEnd] !== QUOTE || !sameText(view, shardStart, pos, shardLength)) break;
-        pos = valueEnd + 1;
-        if (
-          view.getInt32(pos, true) === GAP[0] &&
-          (view.getInt32(pos + 4, true) & THREE_BYTES) === GAP[1]
-        ) {
-          pos += GAP_BYTES - 1;
-        } else {
-          if (bytes[pos] !== COMMA) break;
-          this.#scanner.pos = pos + 1;
-          if (this.#scanner.next() !== QUOTE) break;
-          pos = this.#scanner.pos;
-        }
-        nameStarts[count] = item + 1;
-        nameEnds[count] = nameEnd;
-        shards[count++] = shard;
-        item = pos;
-      }
+    const count = this.#count;
+    if (bytes[item] !== QUOTE || count === this.#shards.length) return ABSENT;
+    const nameEnd = plainTextEnd(view, item + 1);
+    let pos = nameEnd + 1;
+    if (bytes[nameEnd] !== QUOTE || bytes[pos++] !== COLON) return ABSENT;
+    if (bytes[pos] === SPACE) pos++;
+    if (bytes[pos++] !== QUOTE) return ABSENT;
+    const valueEnd = pos + shardLength;
+    if (bytes[valueEnd] !== QUOTE || !sameText(view, this.#shardStart, pos, shardLength)) {
+      return ABSENT;
     }
-    this.#count = count;
-    return item;
+    pos = this.#nextItem(valueEnd + 1);
+    if (pos === ABSENT) return ABSENT;
+    this.#nameStarts[count] = item + 1;
+    this.#nameEnds[count] = nameEnd;
+    this.#shards[count] = this.#shard;
+    this.#count = count + 1;
+    return pos;
+  }
+
+  /** Passes over a comma and white space; returns the quote of the next name, or ABSENT. */
+  #nextItem(pos: number): number {
+    const view = this.#view;
+    if (
+      view.getInt32(pos, true) === GAP[0] &&
+      (view.getInt32(pos + 4, true) & THREE_BYTES) === GAP[1]
+    ) {
+      return pos + GAP_BYTES - 1;
+    }
+    if (this.#bytes[pos] !== COMMA) return ABSENT;
+    this.#scanner.pos = pos + 1;
+    return this.#scanner.next() === QUOTE ? this.#scanner.pos : ABSENT;
   }
 
   /** One entry, in any JSON. */
@@ -178,6 +186,7 @@ class IndexReader {
     const scanner = this.#scanner;
     scanner.string('the name of a tensor');
     const entry = this.#count++;
+    if (entry === this.#shards.length) this.#grow();
     this.#nameStarts[entry] = scanner.stringStart;
     this.#nameEnds[entry] = scanner.stringEnd;
     scanner.expect(COLON, 'after a name');
@@ -188,6 +197,12 @@ class IndexReader {
     // What is unescaped is shorter than what it stands for.
     const isPlain = scanner.pos === scanner.stringEnd + 1;
     this.#shardLength = isPlain ? scanner.stringEnd - scanner.stringStart : 0;
+  }
+
+  #grow(): void {
+    this.#nameStarts = doubled(this.#nameStarts);
+    this.#nameEnds = doubled(this.#nameEnds);
+    this.#shards = doubled(this.#shards);
   }
 
   #numberOf(name: string, at: number): number {
@@ -222,4 +237,10 @@ class IndexReader {
       files,
     };
   }
+}
+
+function doubled(column: Int32Array): Int32Array {
+  const twice = new Int32Array(2 * column.length);
+  twice.set(column);
+  return twice;
 }
