@@ -15,7 +15,7 @@ export function holdings(path: string): Holdings {
     mappings: linux
       ? readFileSync('/proc/self/maps', 'utf8')
           .split('\n')
-          .filter((line) => line.endsWith(path)).length
+          .filter((line) => line.includes(path)).length
       : undefined,
     rssBytes: process.memoryUsage().rss,
   };
