@@ -50,6 +50,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   safetensors::RegisterBuffer(env, exports);
   safetensors::RegisterHold(env, exports);
   safetensors::RegisterPages(env, exports);
+  safetensors::RegisterGather(env, exports);
   safetensors::RegisterOutput(env, exports);
   return exports;
 }

@@ -15,6 +15,7 @@ void RegisterRange(Napi::Env env, Napi::Object exports);   // binding_range.cc
 void RegisterBuffer(Napi::Env env, Napi::Object exports);  // binding_buffer.cc
 void RegisterHold(Napi::Env env, Napi::Object exports);    // binding_hold.cc
 void RegisterPages(Napi::Env env, Napi::Object exports);   // binding_pages.cc
+void RegisterGather(Napi::Env env, Napi::Object exports);  // binding_gather.cc
 void RegisterOutput(Napi::Env env, Napi::Object exports);  // binding_output.cc
 
 // A failure of the core as a JavaScript Error; src/native.ts gives it Node's message and code.

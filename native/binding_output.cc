@@ -7,11 +7,6 @@
 namespace safetensors {
 namespace {
 
-// PromiseWork wants a value.
-struct Nothing {};
-
-Napi::Value WrapNothing(Napi::Env env, Nothing) { return env.Undefined(); }
-
 Result<Nothing> ToResult(const Status& status) {
   if (!status.ok()) return status;
   return Nothing{};

@@ -10,6 +10,11 @@
 
 namespace safetensors {
 
+// The value of work that is done for its effect.
+struct Nothing {};
+
+inline Napi::Value WrapNothing(Napi::Env env, Nothing) { return env.Undefined(); }
+
 // Deletes itself when it is done. Node waits for work on its pool before an environment ends, and
 // completes it on the JavaScript thread; settling a promise there fails quietly when no JavaScript
 // can run any more.

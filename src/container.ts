@@ -6,6 +6,7 @@ import type { DuplicatePolicy } from './header/parse.ts';
 import { DEFAULT_MAX_HEADER_BYTES } from './header/preamble.ts';
 import type { HeaderTable } from './header/table.ts';
 import { type PrefetchOptions, prefetch, type Residency, release, residency } from './prefetch.ts';
+import type { SliceRange } from './slice.ts';
 import type { Storage } from './storage.ts';
 import { type AnyTensor, Tensor } from './tensor.ts';
 
@@ -140,6 +141,14 @@ export abstract class Container implements Iterable<[name: string, tensor: AnyTe
   getTensor(name: string): AnyTensor {
     const entry = this.entryOf(name);
     return new Tensor(this.#storage, entry, name) as AnyTensor;
+  }
+
+  /**
+   * A part of a tensor: `getTensor(name).slice(...ranges)`, see {@link Tensor.slice}.
+   * @throws {SafetensorsError} TENSOR_NOT_FOUND, SLICE_RANGE, CLOSED
+   */
+  getSlice(name: string, ...ranges: SliceRange[]): AnyTensor {
+    return this.getTensor(name).slice(...ranges);
   }
 
   /** Every name with its tensor, in the header's order. */

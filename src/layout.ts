@@ -27,3 +27,9 @@ export function fillsBytes(elements: number, bits: number): boolean {
 export function byteCount(elements: number, bits: number): number {
   return (elements / 8) * bits;
 }
+
+/** Elements in so many bytes, which they fill: the inverse of {@link byteCount}. */
+export function elementsIn(bytes: number, bits: number): number {
+  // Exact: an eighth of an element count is a number that has a double.
+  return (bytes / bits) * 8;
+}

@@ -1,7 +1,9 @@
 import { constants } from 'node:buffer';
+import { allocate, CopyStorage, nativeRuns } from './buffer-storage.ts';
 import type { HeaderTable } from './header/table.ts';
 import { type FileHandle, native } from './native.ts';
 import { Pages } from './pages.ts';
+import type { Runs } from './slice.ts';
 import { Storage, type Window } from './storage.ts';
 
 /** Windows begin at multiples of this, which every element's length divides; a cache line. */
@@ -18,6 +20,11 @@ interface MadeWindow extends Window {
   readonly buffer: ArrayBuffer;
 }
 
+interface HeldCopy {
+  memory: ArrayBuffer;
+  holds: number;
+}
+
 /**
  * A mapped file, seen through external ArrayBuffers.
  *
@@ -29,6 +36,8 @@ export class MappedStorage extends Storage {
   readonly #handle: FileHandle;
   readonly #byteLength: number;
   #windows: PlannedWindow[] | undefined;
+  readonly #bridges: PlannedWindow[] = [];
+  readonly #heldCopies = new Map<ArrayBuffer, HeldCopy>();
   /** The window of the file when it is the only one. */
   #whole: Window | undefined;
 
@@ -67,16 +76,43 @@ export class MappedStorage extends Storage {
     return new Pages(this.#handle);
   }
 
+  override gather(runs: Runs): Storage {
+    this.assertOpen();
+    const copy = allocate(runs);
+    native().gather(this.#handle, nativeRuns(runs, this.dataStart), new Uint8Array(copy));
+    return new CopyStorage(this, copy);
+  }
+
   override noteCopy(copy: ArrayBuffer): void {
     native().noteCopy(this.#handle, copy);
   }
 
+  override holdCopy(copy: ArrayBuffer): Disposable {
+    const held = this.#heldCopies.get(copy) ?? { memory: copy, holds: 0 };
+    held.holds++;
+    this.#heldCopies.set(copy, held);
+    let holding = true;
+    return {
+      [Symbol.dispose]: () => {
+        if (holding && --held.holds === 0) this.#heldCopies.delete(copy);
+        holding = false;
+      },
+    };
+  }
+
   protected override release(): void {
+    // Those that other threads read from are emptied, but keep their memory: it moves to a buffer that
+    // nobody knows.
+    for (const held of this.#heldCopies.values()) {
+      const { memory } = held;
+      if (memory.byteLength > 0) held.memory = structuredClone(memory, { transfer: [memory] });
+    }
     const addon = native();
-    for (const { made } of this.#windows ?? []) {
+    for (const { made } of [...(this.#windows ?? []), ...this.#bridges]) {
       if (made) addon.detach(this.#handle, made.buffer);
     }
     this.#windows = undefined;
+    this.#bridges.length = 0;
     this.#whole = undefined;
     addon.close(this.#handle);
   }
@@ -84,15 +120,28 @@ export class MappedStorage extends Storage {
   #window(start: number, end: number): Window {
     this.#windows ??= this.#plan();
     const planned = findLast(this.#windows, start);
-    if (planned === undefined || planned.end < end) {
+    const window = planned && planned.end >= end ? planned : this.#bridge(start, end, planned);
+    window.made ??= this.#make(window);
+    if (this.#windows.length === 1) this.#whole = window.made;
+    return window.made;
+  }
+
+  /** A window for a slice of a tensor that takes several, when it is in two of those. */
+  #bridge(start: number, end: number, first: PlannedWindow | undefined): PlannedWindow {
+    const bridge = this.#bridges.find((window) => window.start <= start && window.end >= end);
+    if (bridge !== undefined) return bridge;
+    const longest = constants.MAX_LENGTH;
+    // Half of one window and half of the next, so that one bridge does for most slices.
+    const middle = (first?.end ?? start) - longest / 2;
+    const from = aligned(start < middle || end > middle + longest ? start : middle);
+    if (end - from > longest) {
       throw new RangeError(
-        `the tensor has ${end - start} bytes; the longest ArrayBuffer of this runtime has ` +
-          `${constants.MAX_LENGTH}`,
+        `the tensor has ${end - start} bytes; the longest ArrayBuffer of this runtime has ${longest}`,
       );
     }
-    planned.made ??= this.#make(planned);
-    if (this.#windows.length === 1) this.#whole = planned.made;
-    return planned.made;
+    const made = { start: from, end: Math.min(from + longest, this.#byteLength), made: undefined };
+    this.#bridges.push(made);
+    return made;
   }
 
   #make({ start, end }: PlannedWindow): MadeWindow {
@@ -120,7 +169,7 @@ export class MappedStorage extends Storage {
       const tensorEnd = this.dataStart + columns.ends[entry];
       if (end === start || tensorEnd - start > longest) {
         finish();
-        start = tensorStart - (tensorStart % WINDOW_ALIGNMENT);
+        start = aligned(tensorStart);
       }
       for (; tensorEnd - start > longest; start += longest) {
         windows.push({ start, end: start + longest, made: undefined });
@@ -130,6 +179,11 @@ export class MappedStorage extends Storage {
     finish();
     return windows;
   }
+}
+
+/** The last place at or before `start` where a window may begin. */
+function aligned(start: number): number {
+  return start - (start % WINDOW_ALIGNMENT);
 }
 
 function attached(window: Window): Window {

@@ -1,4 +1,5 @@
 import { types } from 'node:util';
+import { BufferStorage } from './buffer-storage.ts';
 import { Container, type OpenOptions, openOptions } from './container.ts';
 import {
   allocateHeader,
@@ -10,7 +11,6 @@ import {
 import { parseHeader } from './header/parse.ts';
 import { headerLength, PREAMBLE_BYTES } from './header/preamble.ts';
 import type { HeaderTable } from './header/table.ts';
-import { Storage, type Window } from './storage.ts';
 
 /**
  * The tensors of a safetensors file whose bytes are in memory.
@@ -69,34 +69,28 @@ function withoutBlanks(bytes: Uint8Array, headerEnd: number): number {
   return end;
 }
 
-class MemoryStorage extends Storage {
-  readonly #window: Window;
-
+class MemoryStorage extends BufferStorage {
   constructor(table: HeaderTable, bytes: Uint8Array, dataStart: number) {
-    super(table, bytes.byteOffset + dataStart, undefined);
-    this.#window = { buffer: bytes.buffer, start: 0 };
-  }
-
-  override windowFor(): Window {
-    this.assertOpen();
-    return this.#window;
-  }
-
-  override windowAt(): Window {
-    return this.windowFor();
+    super(table, bytes.byteOffset + dataStart, undefined, bytes.buffer);
   }
 
   override hold(): Disposable {
     this.assertOpen();
-    // Views that are in use keep the caller's memory.
-    return { [Symbol.dispose]: () => {} };
+    return NO_HOLD;
   }
 
   override noteCopy(): void {
     // Like the caller's bytes, copies outlive the container.
   }
 
+  override holdCopy(): Disposable {
+    return NO_HOLD;
+  }
+
   protected override release(): void {
     // The bytes are the caller's.
   }
 }
+
+/** Views that are in use keep the memory. */
+const NO_HOLD: Disposable = { [Symbol.dispose]: () => {} };

@@ -133,6 +133,23 @@ export interface NativeAddon {
    */
   detach(handle: FileHandle, buffer: ArrayBuffer): void;
   /**
+   * Copies runs of bytes, one behind the other, into `target`, which they fill. `runs` is where the
+   * first begins and the bytes of each, then count and stride in bytes of each axis, the innermost last.
+   * Of a mapped file, pages that no run is in are not read.
+   */
+  gather(source: FileHandle | Uint8Array, runs: Float64Array, target: Uint8Array): void;
+  /**
+   * Of what {@link gather} would copy, bytes `[begin, end)` of the target, on another thread. The
+   * handle may be closed meanwhile. Nobody else may have `target`.
+   */
+  gatherAsync(
+    handle: FileHandle,
+    runs: Float64Array,
+    target: Uint8Array,
+    begin: number,
+    end: number,
+  ): Promise<void>;
+  /**
    * Gives an open file so many bytes of the disk, on another thread; does nothing where the file
    * system cannot. The descriptor must stay open until the promise is settled.
    */

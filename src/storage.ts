@@ -1,6 +1,7 @@
 import { SafetensorsError } from './errors.ts';
 import type { HeaderTable } from './header/table.ts';
 import type { Pages } from './pages.ts';
+import type { Runs } from './slice.ts';
 
 /** A buffer, and where it begins: in the file, or in the memory that a container was given. */
 export interface Window {
@@ -31,7 +32,7 @@ export abstract class Storage {
 
   /** @throws {SafetensorsError} CLOSED */
   assertOpen(): void {
-    if (this.#closed) {
+    if (this.closed) {
       throw new SafetensorsError('CLOSED', 'the container has been closed', { path: this.path });
     }
   }
@@ -82,8 +83,23 @@ export abstract class Storage {
     return undefined;
   }
 
+  /** Whether the bytes are a copy of those that the container is over. */
+  get isCopy(): boolean {
+    return false;
+  }
+
+  /**
+   * Copies runs of bytes of the data to memory of their own: a storage in which they are the data.
+   * @throws {SafetensorsError} CLOSED
+   * @throws {RangeError} when there is no memory for that
+   */
+  abstract gather(runs: Runs): Storage;
+
   /** Takes note of a copy that a tensor made, which closing is to empty too. */
   abstract noteCopy(copy: ArrayBuffer): void;
+
+  /** Keeps the memory of such a copy, as {@link hold} does that of the container. */
+  abstract holdCopy(copy: ArrayBuffer): Disposable;
 
   /** Called once. */
   protected abstract release(): void;

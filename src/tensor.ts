@@ -1,4 +1,6 @@
-import type { Dtype, TensorData } from './dtypes.ts';
+import type { Dtype, DtypeInfo, TensorData } from './dtypes.ts';
+import { elementsIn } from './layout.ts';
+import { planSlice, type SlicePlan, type SliceRange } from './slice.ts';
 import type { Storage } from './storage.ts';
 
 /** Where the bytes of a tensor are. */
@@ -7,6 +9,14 @@ export interface TensorPlace {
   /** In bytes from the start of the data. */
   readonly begin: number;
   readonly end: number;
+}
+
+/** What a slice is of its tensor's data, or of a copy of that. */
+interface TensorPart {
+  /** In bytes from the start of the data. */
+  readonly begin: number;
+  readonly end: number;
+  readonly shape: readonly number[];
 }
 
 let placeOf: (value: object) => TensorPlace | undefined;
@@ -27,35 +37,48 @@ export class Tensor<D extends Dtype = Dtype> {
   static {
     placeOf = (value) => {
       if (!(#storage in value)) return undefined;
-      const { begins, ends } = value.#storage.table.columns;
-      return {
-        storage: value.#storage,
-        begin: begins[value.#entry],
-        end: ends[value.#entry],
-      };
+      return { storage: value.#storage, begin: value.#begin, end: value.#end };
     };
   }
 
   readonly #storage: Storage;
   readonly #entry: number;
+  /** Of a slice; that of a whole tensor is in the table. */
+  readonly #part: TensorPart | undefined;
   #name: string | undefined;
   #shape: readonly number[] | undefined;
   #data: TensorData | undefined;
 
   /** @internal Tensors come from containers. */
-  constructor(storage: Storage, entry: number, name?: string) {
+  constructor(storage: Storage, entry: number, name?: string, part?: TensorPart) {
     this.#storage = storage;
     this.#entry = entry;
+    this.#part = part;
     this.#name = name;
+    this.#shape = part?.shape;
   }
 
+  /** In bytes from the start of the data. */
+  get #begin(): number {
+    return this.#part?.begin ?? this.#storage.table.columns.begins[this.#entry];
+  }
+
+  get #end(): number {
+    return this.#part?.end ?? this.#storage.table.columns.ends[this.#entry];
+  }
+
+  get #dtype(): DtypeInfo {
+    return this.#storage.table.dtype(this.#entry);
+  }
+
+  /** That of the tensor in its container, for a slice too. */
   get name(): string {
     this.#name ??= this.#storage.table.name(this.#entry);
     return this.#name;
   }
 
   get dtype(): D {
-    return this.#storage.table.dtype(this.#entry).name as D;
+    return this.#dtype.name as D;
   }
 
   /** Dimensions in C order; `[]` for a scalar. */
@@ -66,21 +89,21 @@ export class Tensor<D extends Dtype = Dtype> {
 
   /** Number of elements: the product of the shape. */
   get size(): number {
-    return this.#storage.table.size(this.#entry);
+    return elementsIn(this.byteLength, this.#dtype.bits);
   }
 
   get byteLength(): number {
-    return this.#storage.table.byteLength(this.#entry);
+    return this.#end - this.#begin;
   }
 
   /**
    * Whether {@link data} is a view of the container's own memory. False for a tensor that the file
-   * does not align to its elements: its `data` is a copy, made when it is first asked for.
+   * does not align to its elements (its `data` is a copy, made when it is first asked for), and for a
+   * slice whose elements do not lie together.
    */
   get zeroCopy(): boolean {
-    const { table, dataStart } = this.#storage;
-    const { elementBytes } = table.dtype(this.#entry);
-    return isAligned(dataStart + table.columns.begins[this.#entry], elementBytes);
+    const { dataStart, isCopy } = this.#storage;
+    return !isCopy && isAligned(dataStart + this.#begin, this.#dtype.elementBytes);
   }
 
   /**
@@ -101,24 +124,62 @@ export class Tensor<D extends Dtype = Dtype> {
   }
 
   /**
-   * The bytes as they are in the file, without copying, aligned or not.
+   * The bytes as they are in the file, without copying, aligned or not; those of a slice that is a copy.
    *
    * @throws {SafetensorsError} CLOSED
    * @throws {RangeError} as for {@link data}
    */
   get bytes(): Uint8Array {
-    const { table, dataStart } = this.#storage;
-    const begin = table.columns.begins[this.#entry];
-    const end = table.columns.ends[this.#entry];
+    const begin = this.#begin;
+    const end = this.#end;
     const { buffer, start } = this.#storage.windowFor(begin, end);
-    return new Uint8Array(buffer, dataStart + begin - start, end - begin);
+    return new Uint8Array(buffer, this.#storage.dataStart + begin - start, end - begin);
+  }
+
+  /**
+   * A part of the tensor, as a tensor of the same name and dtype: see {@link SliceRange}, a range for
+   * each axis; none takes all.
+   *
+   * Where its elements lie together, as all do that are ranges of the first axis alone, it is a view of
+   * the same memory, and nothing is read. Otherwise they are copied to memory of its own, which
+   * goes with it and which closing the container empties: of a mapped file, the pages are read that
+   * they lie in, and no others. That is done when this returns; {@link sliceAsync} leaves the event
+   * loop free meanwhile.
+   *
+   * @throws {SafetensorsError} SLICE_RANGE for an index or an axis that the tensor does not have, and
+   *   for a slice of a dtype under 8 bits that is not made of whole bytes; CLOSED
+   * @throws {TypeError}, {RangeError} for what is no range, and when there is no memory for the copy
+   */
+  slice(...ranges: SliceRange[]): Tensor<D> {
+    const plan = this.#plan(ranges);
+    const { runs } = plan;
+    return runs.axes.length === 0
+      ? this.#within(plan)
+      : this.#copied(plan, this.#storage.gather({ ...runs, begin: this.#begin + runs.begin }));
+  }
+
+  #plan(ranges: readonly SliceRange[]): SlicePlan {
+    this.#storage.assertOpen();
+    const { name, shape } = this;
+    return planSlice({ name, dtype: this.#dtype, shape, path: this.#storage.path }, ranges);
+  }
+
+  #within({ shape, runs }: SlicePlan): Tensor<D> {
+    const begin = this.#begin + runs.begin;
+    const part = { begin, end: begin + runs.byteLength, shape };
+    return new Tensor(this.#storage, this.#entry, this.#name, part);
+  }
+
+  #copied({ shape, runs }: SlicePlan, storage: Storage): Tensor<D> {
+    const part = { begin: 0, end: runs.byteLength, shape };
+    return new Tensor(storage, this.#entry, this.#name, part);
   }
 
   #view(): TensorData {
-    const { table, dataStart } = this.#storage;
-    const begin = table.columns.begins[this.#entry];
-    const end = table.columns.ends[this.#entry];
-    const { array: TypedArray, elementBytes } = table.dtype(this.#entry);
+    const { dataStart } = this.#storage;
+    const begin = this.#begin;
+    const end = this.#end;
+    const { array: TypedArray, elementBytes } = this.#dtype;
     const length = (end - begin) / elementBytes;
     const { buffer, start } = this.#storage.windowFor(begin, end);
     const offset = dataStart + begin - start;

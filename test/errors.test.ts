@@ -39,7 +39,7 @@ const makeFile = fileMaker();
 const folder = temporaryFolder();
 
 /** Codes for operations that there are none of yet. */
-const RESERVED: readonly ErrorName[] = ['SLICE_RANGE', 'UNSUPPORTED_DTYPE'];
+const RESERVED: readonly ErrorName[] = ['UNSUPPORTED_DTYPE'];
 
 interface HeaderCase {
   code: ErrorName;
@@ -426,6 +426,15 @@ describe.each(Object.entries(OPEN_WAYS))('a container of %s', (way, open) => {
         expectError(await thrownBy(use), 'CLOSED');
       }
     }
+  });
+
+  it('SLICE_RANGE', async () => {
+    using container = await open(path);
+    const [name] = container.keys();
+    const error = await thrownBy(() => container.getSlice(name, 1000));
+    expectError(error, 'SLICE_RANGE');
+    expect(error.tensor).toBe(name);
+    expect(error.message).toMatch(/axis 0: expected an index from .* found 1000$/);
   });
 
   it('CLOSED: in the middle of an iteration', async () => {

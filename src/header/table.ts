@@ -1,5 +1,4 @@
 import { DTYPES, type DtypeInfo } from '../dtypes.ts';
-import { byteCount } from '../layout.ts';
 import type { TableColumns } from './columns.ts';
 import { decodeMetadata, type MetadataRanges } from './metadata.ts';
 import type { NameIndex } from './name-index.ts';
@@ -76,16 +75,6 @@ export class HeaderTable {
   /** First and last + 1 byte of the tensor, from the start of its file's data. */
   dataOffsets(entry: number): [begin: number, end: number] {
     return [this.columns.begins[entry], this.columns.ends[entry]];
-  }
-
-  byteLength(entry: number): number {
-    return this.columns.ends[entry] - this.columns.begins[entry];
-  }
-
-  /** Number of elements; follows from the bytes, since they were checked against the shape. */
-  size(entry: number): number {
-    // Inverse of byteCount: exact, because an element count is at most 2^53 − 1.
-    return (this.byteLength(entry) / byteCount(8, this.dtype(entry).bits)) * 8;
   }
 
   /** The entry that is number `rank` in the order of the data. */
