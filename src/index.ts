@@ -14,4 +14,9 @@ export type { Metadata, SaveOptions, SerializeOptions, WriteProgress } from './w
 export type { Piece, Pieces } from './write/pieces.ts';
 export { saveFile } from './write/save-file.ts';
 export { serialize } from './write/serialize.ts';
+export {
+  type MetadataChanges,
+  type MetadataUpdate,
+  updateMetadata,
+} from './write/update-metadata.ts';
 export { createWriter, SafetensorsWriter } from './write/writer.ts';

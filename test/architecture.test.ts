@@ -23,6 +23,7 @@ const LAYERS: readonly Layer[] = [
     files: /^index\.ts$/,
     imports: [
       'model',
+      'update-metadata',
       'save',
       'write',
       'file',
@@ -58,13 +59,18 @@ const LAYERS: readonly Layer[] = [
     imports: ['atomic-file', 'write', 'path', 'storage', ...BASE],
   },
   {
+    name: 'update-metadata',
+    files: /^write\/update-metadata\.ts$/,
+    imports: ['atomic-file', 'write', 'native', 'arguments', 'path', 'header', ...BASE],
+  },
+  {
     name: 'atomic-file',
     files: /^write\/(atomic-file|target)\.ts$/,
     imports: ['native', ...BASE],
   },
   {
     name: 'write',
-    files: /^write\/(inputs|options|source|plan|chunks|lanes|pieces|serialize)\.ts$/,
+    files: /^write\/(inputs|options|source|plan|chunks|lanes|pieces|serialize|metadata-item)\.ts$/,
     imports: ['arguments', 'tensor', 'storage', 'header', ...BASE],
   },
   {
@@ -120,6 +126,7 @@ const LAYERS: readonly Layer[] = [
 
 /** Modules of Node that the library's own files may use, by layer; the command line may use any. */
 const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
+  'update-metadata': ['node:fs/promises', 'node:os', 'node:util'],
   model: ['node:buffer', 'node:fs/promises', 'node:path', 'node:util'],
   'atomic-file': ['node:crypto', 'node:fs', 'node:fs/promises', 'node:os', 'node:path'],
   write: ['node:fs/promises', 'node:os', 'node:util'],

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,7 +8,13 @@ import { describe, expect, it, type TestContext } from 'vitest';
 import { safeOpenSync, serialize } from '../src/index.ts';
 import type { Holdings } from './children/support/process.ts';
 import { patternBytes } from './support/build.ts';
-import { childCommand, childReport, runChild, runCommand } from './support/child.ts';
+import {
+  beginningChild,
+  childCommand,
+  childReport,
+  runChild,
+  runCommand,
+} from './support/child.ts';
 import { temporaryFolder } from './support/temporary.ts';
 
 const root = temporaryFolder();
@@ -32,17 +38,8 @@ describe('kill −9', () => {
   const AT_ONCE = 4;
   const MOST_MS = 120;
 
-  /** Starts a child that saves without end, and waits until it has begun. */
-  async function saver(path: string): Promise<ChildProcess> {
-    const [command, args] = childCommand('save-rounds', [path, '1000000', 'fsync', '1', '2']);
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-    const ended = once(child, 'close').then(([code]) => {
-      throw new Error(`the child ended with ${code} before it began`);
-    });
-    await Promise.race([once(child.stdout, 'data'), ended]);
-    ended.catch(() => {});
-    return child;
-  }
+  const saver = (path: string) =>
+    beginningChild('save-rounds', [path, '1000000', 'fsync', '1', '2']);
 
   it(`${KILLS} times while a model is saved over another leaves the one or the other`, async () => {
     const contents = new Map<string, number>();

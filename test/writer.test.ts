@@ -476,9 +476,11 @@ describe('files that are larger than they may be in memory', () => {
   async function writeLarge(lengths: readonly number[]): Promise<Report & { byteLength: number }> {
     const { path } = newPath();
     const source = newPath().path;
-    onTestFinished(() => rmSync(path));
+    // Which takes as long as it does with so many blocks.
+    onTestFinished(() => rmSync(path), 120_000);
     const tensors = lengths.map((byteLength, i) => ({
-      name: `t${i}`,
+      // In the order of their names, which is that of the data that is written.
+      name: `t${String(i).padStart(2, '0')}`,
       byteLength,
       tail: patternBytes(1000, i),
     }));

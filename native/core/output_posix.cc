@@ -29,13 +29,23 @@ int AllocateBlocks(int descriptor, uint64_t length) {
   return result == 0 ? 0 : errno;
 }
 
+// What file systems share are blocks of this size, or of one that it divides.
+constexpr uint64_t kBlockBytes = 4096;
+
+// The most to ask for at once: first what comes before the next block, so that the rest begins with
+// one, and can be shared if it does so in both files.
+uint64_t NextLength(const CopyRange& range) {
+  const uint64_t over = range.source_offset % kBlockBytes;
+  return std::min(range.length, over == 0 ? kMaxCopyBytes : kBlockBytes - over);
+}
+
 // Whether all of it is copied; `range` is what remains.
 Result<bool> CopyInKernel(CopyRange& range) {
   while (range.length > 0) {
     auto from = static_cast<off_t>(range.source_offset);
     auto to = static_cast<off_t>(range.target_offset);
-    const ssize_t copied = copy_file_range(range.source, &from, range.target, &to,
-                                           std::min(range.length, kMaxCopyBytes), 0);
+    const ssize_t copied =
+        copy_file_range(range.source, &from, range.target, &to, NextLength(range), 0);
     if (copied < 0 && errno == EINTR) continue;
     if (copied < 0 && (IsUnsupported(errno) || errno == EXDEV)) return false;
     if (copied < 0) return Status::System(errno, "copyfile");

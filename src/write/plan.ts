@@ -84,7 +84,8 @@ export function framed(json: string, alignment = DEFAULT_ALIGNMENT): Buffer {
   return header;
 }
 
-function checkHeaderBytes(bytes: number): void {
+/** @throws {RangeError} */
+export function checkHeaderBytes(bytes: number): void {
   if (bytes <= MAX_HEADER_BYTES) return;
   throw new RangeError(`header: expected at most ${MAX_HEADER_BYTES} bytes, found ${bytes}`);
 }

@@ -18,8 +18,6 @@ function anonymousBytes(): number {
 }
 
 const file = await safeOpen(source);
-// The buffer over the file is made before: it costs a garbage collection, whoever asks for it.
-if (file.size > 0) file.getTensor(file.keys()[0]).bytes.at(0);
 const before = anonymousBytes();
 let most = 0;
 const sampling = setInterval(() => {

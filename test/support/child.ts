@@ -1,4 +1,10 @@
-import { type ChildProcessByStdio, type SpawnOptions, spawn } from 'node:child_process';
+import {
+  type ChildProcess,
+  type ChildProcessByStdio,
+  type SpawnOptions,
+  spawn,
+} from 'node:child_process';
+import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
@@ -65,4 +71,15 @@ export async function childReport<T>(...call: Parameters<typeof runChild>): Prom
   const { code, signal, stdout, stderr } = await runChild(...call);
   if (code !== 0) throw new Error(`${call[0]} ended with ${signal ?? code}: ${stderr}`);
   return JSON.parse(stdout);
+}
+
+/** Starts a child that never ends by itself, and waits until it has printed that it begins. */
+export async function beginningChild(name: string, args: readonly string[]): Promise<ChildProcess> {
+  const child = spawn(...childCommand(name, args), { stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = once(child, 'close').then(([code]) => {
+    throw new Error(`${name} ended with ${code} before it began`);
+  });
+  await Promise.race([once(child.stdout, 'data'), ended]);
+  ended.catch(() => {});
+  return child;
 }

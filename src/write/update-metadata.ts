@@ -1,0 +1,223 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import { constants } from 'node:os';
+import { inspect } from 'node:util';
+import { checkObject } from '../arguments.ts';
+import { SafetensorsError, systemError } from '../errors.ts';
+import { LENGTH_BYTES } from '../header/bytes.ts';
+import { parseHeader } from '../header/parse.ts';
+import { headerLength, PREAMBLE_BYTES } from '../header/preamble.ts';
+import { native } from '../native.ts';
+import { checkedPath } from '../path.ts';
+import { AtomicFile, withPath } from './atomic-file.ts';
+import {
+  changeInPlace,
+  findMetadata,
+  lengthWith,
+  type MetadataItem,
+  respaced,
+  scratchOf,
+} from './metadata-item.ts';
+import { checkString, MAX_HEADER_BYTES } from './options.ts';
+import { checkHeaderBytes, metadataValue } from './plan.ts';
+import { resolveTarget } from './target.ts';
+
+/** A file that is copied moves its data by a multiple of this: file systems share whole blocks only. */
+const BLOCK_BYTES = 4096;
+
+/** Room for metadata that a copied file has at least, so that the next change is in place. */
+const LEAST_ROOM = 1024;
+
+/** What is to become of metadata: `null` removes a key. */
+export type MetadataChanges =
+  | Readonly<Record<string, string | null>>
+  | ReadonlyMap<string, string | null>;
+
+/** What {@link updateMetadata} did. */
+export interface MetadataUpdate {
+  /** The metadata now, in its order: frozen, without a prototype. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Whether the file is still the same one; a new one has taken its place otherwise. */
+  readonly inPlace: boolean;
+}
+
+/** A file and its header, as it was read and checked. */
+interface Read {
+  readonly handle: FileHandle;
+  readonly size: bigint;
+  readonly modifiedNs: bigint;
+  /** Without its length, with its padding. */
+  readonly header: Buffer;
+}
+
+/** Changes of one file are made one after another. */
+const underWay = new Map<string, Promise<unknown>>();
+
+/**
+ * Changes the metadata of a safetensors file: keys that are given are set, or removed by `null`; all
+ * others stay, and so does every byte of the entries and the data.
+ *
+ * Where the header has room, it is changed in place, in one write, and who has the file open keeps
+ * its tensors; where it has not, a new file takes the place of the old one in one step, as with
+ * {@link saveFile}, which shares the blocks of the data where the file system can do that. Either is
+ * on the disk when the promise resolves.
+ *
+ * A change in place that a power failure interrupts may leave a header that is longer than a block
+ * (4096 bytes) changed in part, if it is the first since the file was written without `headerPadding`;
+ * with room behind the metadata, nothing but the metadata itself is written. Two processes must not
+ * change the same file at once.
+ *
+ * @param path A path or a `file:` URL; symbolic links are followed.
+ * @throws {TypeError}, {RangeError} for changes that are no text or not Unicode, and for a header that
+ *   gets over 100,000,000 bytes
+ * @throws {SafetensorsError} for a file that is no valid safetensors file; FILE_CHANGED when it changes
+ *   while it is copied
+ * @throws {Error} of Node's own shape for what the file system refuses
+ */
+export async function updateMetadata(
+  path: string | URL,
+  changes: MetadataChanges,
+): Promise<MetadataUpdate> {
+  const named = checkedPath(path);
+  const checked = checkChanges(changes);
+  return withPath(named, async () => {
+    const target = await resolveTarget(named);
+    if (target.mode === undefined) throw systemError(-constants.errno.ENOENT, 'open', named);
+    const before = underWay.get(target.path) ?? Promise.resolve();
+    const update = before.then(() => updateFile(named, target.path, checked));
+    const settled = update.catch(() => {});
+    underWay.set(target.path, settled);
+    try {
+      return await update;
+    } finally {
+      if (underWay.get(target.path) === settled) underWay.delete(target.path);
+    }
+  });
+}
+
+function checkChanges(changes: MetadataChanges): [string, string | null][] {
+  checkObject(changes, 'changes');
+  const pairs = Symbol.iterator in changes ? [...changes] : Object.entries(changes);
+  for (const [key, value] of pairs) {
+    checkString(key, 'changes: a key');
+    if (value !== null) checkString(value, `changes: the value of ${inspect(key)}, if not null,`);
+  }
+  return pairs;
+}
+
+async function updateFile(
+  named: string,
+  path: string,
+  changes: readonly [string, string | null][],
+): Promise<MetadataUpdate> {
+  const handle = await open(path, 'r+');
+  try {
+    const read = await readHeader(handle, named);
+    const item = findMetadata(scratchOf(read.header));
+    const pairs = new Map(item.pairs);
+    for (const [key, value] of changes) {
+      if (value === null) pairs.delete(key);
+      else pairs.set(key, value);
+    }
+    const inPlace = isSame(item.pairs, pairs) || (await write(named, read, item, pairs));
+    return { metadata: recordOf(pairs), inPlace };
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Reads and checks the header, so that nothing but a safetensors file is ever written to. */
+async function readHeader(handle: FileHandle, named: string): Promise<Read> {
+  const { size, mtimeNs: modifiedNs } = await handle.stat({ bigint: true });
+  const byteLength = Number(size);
+  const preamble = Buffer.alloc(Math.min(PREAMBLE_BYTES, byteLength));
+  await readAll(handle, preamble, 0, named);
+  const options = { maxHeaderBytes: MAX_HEADER_BYTES, path: named };
+  const length = headerLength(preamble, byteLength, options);
+  const header = Buffer.allocUnsafeSlow(length);
+  await readAll(handle, header, LENGTH_BYTES, named);
+  parseHeader(scratchOf(header), {
+    dataLength: byteLength - LENGTH_BYTES - length,
+    duplicates: 'reject',
+    path: named,
+  });
+  return { handle, size, modifiedNs, header };
+}
+
+async function readAll(handle: FileHandle, target: Buffer, position: number, named: string) {
+  for (let done = 0; done < target.length; ) {
+    const { bytesRead } = await handle.read(target, done, target.length - done, position + done);
+    if (bytesRead === 0) throw changed(named);
+    done += bytesRead;
+  }
+}
+
+async function writeAll(handle: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done);
+    done += bytesWritten;
+  }
+}
+
+/** Writes the new metadata; whether that was in place. */
+async function write(
+  named: string,
+  read: Read,
+  item: MetadataItem,
+  pairs: ReadonlyMap<string, string>,
+): Promise<boolean> {
+  const text = `"__metadata__":${metadataValue(pairs)}`;
+  const change = changeInPlace(read.header, item, text);
+  if (change) {
+    await writeAll(read.handle, change.bytes, LENGTH_BYTES + change.at);
+    await read.handle.datasync();
+    return true;
+  }
+  const needed = lengthWith(item, text);
+  const { length } = read.header;
+  const blocks = Math.ceil((needed + LEAST_ROOM - length) / BLOCK_BYTES);
+  const newLength = length + blocks * BLOCK_BYTES;
+  checkHeaderBytes(newLength);
+  await copyFile(named, read, respaced(read.header, item, text, newLength));
+  return false;
+}
+
+/** Puts a file with another header and the same data into the place of the one that was read. */
+async function copyFile(named: string, read: Read, header: Buffer): Promise<void> {
+  const from = LENGTH_BYTES + read.header.length;
+  const to = LENGTH_BYTES + header.length;
+  const dataLength = Number(read.size) - from;
+  const length = Buffer.alloc(LENGTH_BYTES);
+  length.writeBigUInt64LE(BigInt(header.length));
+  // Nothing is preallocated: the blocks of the data are those of the old file, where that can be.
+  const file = await AtomicFile.create(named, { byteLength: 0, fsync: true });
+  try {
+    await writeAll(file.handle, Buffer.concat([length, header]), 0);
+    await native()
+      .copyRange(read.handle.fd, from, file.handle.fd, to, dataLength)
+      .catch((error) => {
+        throw error.errno === -constants.errno.ENODATA ? changed(named) : error;
+      });
+    const now = await read.handle.stat({ bigint: true });
+    if (now.size !== read.size || now.mtimeNs !== read.modifiedNs) throw changed(named);
+    await file.seal();
+    await file.publish();
+  } catch (error) {
+    await file.discard();
+    throw error;
+  }
+}
+
+function changed(path: string): SafetensorsError {
+  const message = 'the file changed while its metadata was updated';
+  return new SafetensorsError('FILE_CHANGED', message, { path });
+}
+
+function isSame(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean {
+  return a.size === b.size && [...a].every(([key, value]) => b.get(key) === value);
+}
+
+function recordOf(pairs: ReadonlyMap<string, string>): Readonly<Record<string, string>> {
+  const record: Record<string, string> = Object.create(null);
+  for (const [key, value] of pairs) record[key] = value;
+  return Object.freeze(record);
+}
