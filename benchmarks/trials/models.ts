@@ -9,6 +9,8 @@ const MOST_FULL_COLLECTIONS = 1;
 const OPENS = { full: 11, quick: 4 };
 /** A process that has nothing else, and one that has a heap as large programs have. */
 const HEAPS_MB = [0, 160];
+/** A heap of 150 MB costs Node 20 twenty seconds a round. */
+const COLLECTION_ROUNDS = 3;
 const WHAT = 'DeepSeek-V3, 163 shards';
 
 async function openTimes(folder: string, setting: Setting): Promise<Comparison[]> {
@@ -55,7 +57,7 @@ async function openTimes(folder: string, setting: Setting): Promise<Comparison[]
 async function collections(folder: string, node: Child, setting: Setting): Promise<Comparison[]> {
   setting.progress(`${WHAT}: all views, ${node.name}`);
   const results = await interleave(
-    Math.min(setting.rounds, 3),
+    setting.quick ? 1 : COLLECTION_ROUNDS,
     HEAPS_MB.map((heap) => () => measure<ModelViewsResult>(node, 'model', folder, heap)),
   );
   return results.flatMap((rounds) => {
