@@ -415,13 +415,13 @@ describe('misuse', () => {
   it.each([
     [[], 'Usage: safetensors'],
     [['bogus'], "unknown command 'bogus'"],
-    [['inspect'], "missing required argument 'file'"],
+    [['inspect'], "missing required argument 'path'"],
     [['inspect', 'a', 'b'], 'too many arguments'],
     [['inspect', 'a', '--wat'], "unknown option '--wat'"],
     [['inspect', 'a', '--sort', 'wat'], 'Allowed choices are offset, name, size, dtype'],
     [['inspect', 'a', '--depth', '0'], 'a whole number from 1 on'],
     [['inspect', 'a', '--filter'], 'argument missing'],
-    [['verify'], "missing required argument 'file'"],
+    [['verify'], "missing required argument 'path'"],
     [['verify', '--json', '--quiet', 'a'], 'cannot be used with'],
   ])('%j ends with 2', async (args, message) => {
     const { code, stdout, stderr } = await runCli(args);

@@ -6,6 +6,8 @@ import { escapeMessage } from './text.ts';
 export interface Failure {
   /** `ERR_SAFETENSORS_…`, or the file system's own, as `ENOENT`. */
   readonly code: string;
+  /** The file, as it is: one of several that a command works on. */
+  readonly path: string;
   /** Without the path, without the code, on one line. */
   readonly reason: string;
   /** The tensor that is meant, as it is in the file. */
@@ -13,23 +15,31 @@ export interface Failure {
 }
 
 /**
- * What an error says of a file.
+ * What an error says of a file; of the one at `fallback` when it names none.
  *
  * @throws the error itself when it has no code: then it is not about the file.
  */
-export function failureOf(error: unknown, path: string): Failure {
+export function failureOf(error: unknown, fallback: string): Failure {
   if (error instanceof SafetensorsError) {
-    const { code, message, tensor } = error;
+    const { code, message, path = fallback, tensor } = error;
     const reason = escapeMessage(withoutStart(message, `${escapeText(path)}: `));
-    return tensor === undefined ? { code, reason } : { code, reason, tensor };
+    return { code, path, reason, ...(tensor === undefined ? {} : { tensor }) };
   }
   if (error instanceof Error && 'code' in error && typeof error.code === 'string') {
     const { code, message } = error;
-    const syscall = 'syscall' in error ? `${error.syscall}` : '';
-    const reason = withoutEnd(withoutStart(message, `${code}: `), `, ${syscall} '${path}'`);
-    return { code, reason: escapeText(reason) };
+    const path = 'path' in error ? `${error.path}` : fallback;
+    const syscall = 'syscall' in error ? `, ${error.syscall}` : '';
+    const withoutCode = withoutStart(withoutStart(message, `${code}: `), `${escapeText(path)}: `);
+    const withoutPath = withoutEnd(withoutCode, ` '${path}'`);
+    return { code, path, reason: escapeText(withoutEnd(withoutPath, syscall)) };
   }
   throw error;
+}
+
+/** An error in one line, with the file that it is about. */
+export function describeFailure(error: unknown, fallback: string): string {
+  const { code, path, reason } = failureOf(error, fallback);
+  return `${code} ${escapeText(path)}: ${reason}`;
 }
 
 function withoutStart(text: string, start: string): string {

@@ -1,6 +1,6 @@
 import type { Inspection } from './inspect.ts';
-import { jsonItems, toJson } from './json.ts';
-import { type Totals, totalsByDtype, totalsOf } from './listing.ts';
+import { jsonArray, toJson } from './json.ts';
+import { type Entry, isSharded, type Totals, totalsByDtype, totalsOf } from './listing.ts';
 import { treeNodes } from './tree.ts';
 
 /** A JSON document in lines: one for each tensor, so that none is longer than it must be. */
@@ -11,18 +11,17 @@ export function* inspectionJson(inspection: Inspection): Generator<string> {
   yield `  "byteLength": ${container.byteLength},`;
   yield `  "size": ${container.size},`;
   yield `  "metadata": ${toJson(container.metadata)},`;
-  yield* items('tensors', entries);
-  if (tree) yield* items('modules', modules(inspection));
+  if (isSharded(container)) yield `  "shards": ${toJson(container.shards)},`;
+  yield* jsonArray('tensors', tensors(entries));
+  if (tree) yield* jsonArray('modules', modules(inspection));
   const dtypes: Record<string, Totals> = Object.create(null);
   for (const [dtype, totals] of totalsByDtype(entries)) dtypes[dtype] = totals;
   yield `  "totals": ${toJson({ ...totalsOf(entries), dtypes })}`;
   yield '}';
 }
 
-function* items(key: string, values: Iterable<unknown>): Generator<string> {
-  yield `  "${key}": [`;
-  yield* jsonItems(values, '    ');
-  yield '  ],';
+function* tensors(entries: readonly Entry[]): Generator<Omit<Entry, 'rank'>> {
+  for (const { rank: _, ...facts } of entries) yield facts;
 }
 
 function* modules({ entries, tree }: Inspection): Generator<Totals & { path: string }> {

@@ -1,6 +1,6 @@
 import { escapeText } from '../escape.ts';
 import type { Inspection } from './inspect.ts';
-import { type Entry, totalsByDtype, totalsOf } from './listing.ts';
+import { type Entry, isSharded, totalsByDtype, totalsOf } from './listing.ts';
 import { type Column, tableLines } from './table.ts';
 import type { Terminal } from './terminal.ts';
 import {
@@ -9,17 +9,13 @@ import {
   fitMiddle,
   formatBytes,
   formatCount,
-  formatShape,
   joinToWidth,
+  shownName,
+  shownShape,
+  shownText,
   widthOf,
 } from './text.ts';
 import { type TreeNode, treeNodes } from './tree.ts';
-
-/** Longest text that is shown whole, in UTF-16 units. */
-const SHOWN_UNITS = 2 ** 20;
-
-/** Dimensions of a shape that are shown on a terminal. */
-const SHOWN_DIMENSIONS = 6;
 
 /** Widest column of metadata keys on a terminal, as a part of its width. */
 const KEYS_PART = 1 / 3;
@@ -57,6 +53,7 @@ function* heading(
         formatBytes(container.byteLength),
       ];
   if (entries.length > 0) facts.push(zeroCopyFact(entries));
+  if (isSharded(container)) facts.push(countOf(container.shards.length, 'shard'));
   yield colors.bold(shownPath);
   yield* joinToWidth(facts, ' · ', width);
 }
@@ -69,6 +66,7 @@ function zeroCopyFact(entries: readonly Entry[]): string {
 
 function tensorTable(entries: readonly Entry[], terminal: Terminal): Generator<string> {
   const { colors } = terminal;
+  const sharded = entries.some(({ shard }) => shard !== undefined);
   const columns: Column[] = [
     { title: 'name', align: 'left' },
     { title: 'dtype', align: 'left', color: colors.cyan, dropBelow: 10 },
@@ -77,15 +75,17 @@ function tensorTable(entries: readonly Entry[], terminal: Terminal): Generator<s
     { title: 'begin', align: 'right', color: colors.dim, dropBelow: 44 },
     { title: 'end', align: 'right', color: colors.dim, dropBelow: 44 },
     { title: 'zero-copy', align: 'left', color: zeroCopyColor(terminal), dropBelow: 40 },
+    ...(sharded ? [{ title: 'shard', align: 'left', dropBelow: 48 } as const] : []),
   ];
   const rows = entries.map((entry) => [
     shownName(entry.name),
     entry.dtype,
-    shownShape(entry, terminal),
+    shownShape(entry.shape, terminal.width),
     formatBytes(entry.byteLength),
     `${entry.dataOffsets[0]}`,
     `${entry.dataOffsets[1]}`,
     entry.zeroCopy ? 'yes' : 'no',
+    ...(sharded ? [shownName(entry.shard ?? '')] : []),
   ]);
   return tableLines(columns, rows, terminal);
 }
@@ -106,7 +106,7 @@ function treeTable(nodes: readonly TreeNode[], terminal: Terminal): Generator<st
     formatCount(totals.parameters),
     formatBytes(totals.byteLength),
     dtypes.length === 1 ? dtypes[0] : 'mixed',
-    tensor ? shownShape(tensor, terminal) : '',
+    tensor ? shownShape(tensor.shape, terminal.width) : '',
   ]);
   return tableLines(columns, rows, terminal);
 }
@@ -143,22 +143,6 @@ function* metadataLines({ container }: Inspection, { width, colors }: Terminal):
     const shown = fitEnd(shownText(value), width - keyWidth - 2);
     yield `${colors.cyan(key)}${space}${shown}`.trimEnd();
   }
-}
-
-/** An empty name would not be seen. */
-function shownName(name: string): string {
-  return name === '' ? '""' : shownText(name);
-}
-
-/** Printable, and of bounded length: a name may be as long as a header. `--json` has it whole. */
-function shownText(text: string): string {
-  if (text.length <= SHOWN_UNITS) return escapeText(text);
-  const half = SHOWN_UNITS / 2;
-  return `${escapeText(text.slice(0, half))}…${escapeText(text.slice(-half))}`;
-}
-
-function shownShape({ shape }: Entry, { width }: Terminal): string {
-  return formatShape(shape, Number.isFinite(width) ? SHOWN_DIMENSIONS : shape.length);
 }
 
 function zeroCopyColor({ colors }: Terminal): (cell: string) => string {

@@ -1,5 +1,5 @@
 import { escapeText } from '../escape.ts';
-import { type Container, safeOpen } from '../index.ts';
+import { openModel, type SafetensorsModel } from '../index.ts';
 import { inspectionJson } from './inspect-json.ts';
 import { inspectionLines } from './inspect-text.ts';
 import { type Entry, entriesOf, nameFilter, type SortKey, sortEntries } from './listing.ts';
@@ -15,10 +15,13 @@ export interface InspectOptions {
   readonly json?: true;
 }
 
-/** What is to be shown of a file. */
+/** What is to be shown of a file or a model. */
 export interface Inspection {
   readonly path: string;
-  readonly container: Pick<Container, 'byteLength' | 'size' | 'metadata'>;
+  readonly container: Pick<
+    SafetensorsModel,
+    'path' | 'byteLength' | 'size' | 'metadata' | 'shards'
+  >;
   /** Those that pass the filter, in the order that is asked for. */
   readonly entries: readonly Entry[];
   readonly filtered: boolean;
@@ -33,8 +36,8 @@ export interface Inspection {
  * @throws what opening the file throws
  */
 export async function inspect(path: string, options: InspectOptions): Promise<0 | 1> {
-  using file = await safeOpen(path);
-  const inspection = inspectionOf(path, file, options);
+  using model = await openModel(path);
+  const inspection = inspectionOf(path, model, options);
   await printLines(
     options.json
       ? inspectionJson(inspection)
@@ -42,11 +45,15 @@ export async function inspect(path: string, options: InspectOptions): Promise<0 
   );
   if (!options.filter || inspection.entries.length > 0) return 0;
   const globs = options.filter.map((glob) => `"${escapeText(glob)}"`).join(', ');
-  console.error(`error: none of the ${countOf(file.size, 'tensor')} matches ${globs}`);
+  console.error(`error: none of the ${countOf(model.size, 'tensor')} matches ${globs}`);
   return 1;
 }
 
-function inspectionOf(path: string, container: Container, options: InspectOptions): Inspection {
+function inspectionOf(
+  path: string,
+  container: SafetensorsModel,
+  options: InspectOptions,
+): Inspection {
   const { filter = [], sort, reverse = false, tree, depth = Number.POSITIVE_INFINITY } = options;
   const all = entriesOf(container);
   const isShown = nameFilter(filter);

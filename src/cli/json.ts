@@ -16,12 +16,18 @@ function escapeUnits(character: string): string {
   return escaped;
 }
 
-/** Lines of a JSON array: one for each item, however long that is. */
-export function* jsonItems(items: Iterable<unknown>, indent: string): Generator<string> {
+/** Lines of a field that is an array, with a line for each item, however long that is. */
+export function* jsonArray(
+  key: string,
+  items: Iterable<unknown>,
+  { isLast = false } = {},
+): Generator<string> {
+  yield `  "${key}": [`;
   let previous: string | undefined;
   for (const item of items) {
-    if (previous !== undefined) yield `${indent}${previous},`;
+    if (previous !== undefined) yield `    ${previous},`;
     previous = toJson(item);
   }
-  if (previous !== undefined) yield `${indent}${previous}`;
+  if (previous !== undefined) yield `    ${previous}`;
+  yield isLast ? '  ]' : '  ],';
 }

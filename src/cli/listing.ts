@@ -1,5 +1,6 @@
+import { basename } from 'node:path';
 import picomatch from 'picomatch';
-import type { Container, Dtype } from '../index.ts';
+import type { Dtype, SafetensorsModel } from '../index.ts';
 import { compareNatural } from './natural-order.ts';
 
 /** Longest name that braces and the like are matched against; published ones stay under 200. */
@@ -13,9 +14,13 @@ export interface Entry {
   /** Elements. */
   readonly size: number;
   readonly byteLength: number;
-  /** First and last + 1, in bytes from the start of the data. */
+  /** First and last + 1, in bytes from the start of the data of its file. */
   readonly dataOffsets: readonly [begin: number, end: number];
   readonly zeroCopy: boolean;
+  /** The name of its file in the folder of the model; only where there is an index. */
+  readonly shard?: string;
+  /** Its place in the order of the data, through all files. */
+  readonly rank: number;
 }
 
 export interface Totals {
@@ -29,12 +34,19 @@ export const SORT_KEYS = ['offset', 'name', 'size', 'dtype'] as const;
 export type SortKey = (typeof SORT_KEYS)[number];
 
 /** Every tensor, in the order of the data. */
-export function entriesOf(container: Container): Entry[] {
-  return container.offsetKeys().map((name) => {
-    const { dtype, shape, dataOffsets } = container.info(name);
-    const { size, byteLength, zeroCopy } = container.getTensor(name);
-    return { name, dtype, shape, size, byteLength, dataOffsets, zeroCopy };
+export function entriesOf(model: SafetensorsModel): Entry[] {
+  const sharded = isSharded(model);
+  return model.offsetKeys().map((name, rank) => {
+    const { dataOffsets } = model.info(name);
+    const { dtype, shape, size, byteLength, zeroCopy } = model.getTensor(name);
+    const entry = { name, dtype, shape, size, byteLength, dataOffsets, zeroCopy, rank };
+    return sharded ? { ...entry, shard: basename(model.shardOf(name).path) } : entry;
   });
+}
+
+/** Whether a model has an index, and not a single file only. */
+export function isSharded({ path, shards }: Pick<SafetensorsModel, 'path' | 'shards'>): boolean {
+  return shards.every((shard) => shard.path !== path);
 }
 
 /**
@@ -102,7 +114,7 @@ export function sortEntries(
 }
 
 const entryOrders: Record<SortKey, (a: Entry, b: Entry) => number> = {
-  offset: (a, b) => a.dataOffsets[0] - b.dataOffsets[0] || a.dataOffsets[1] - b.dataOffsets[1],
+  offset: (a, b) => a.rank - b.rank,
   name: (a, b) => compareNatural(a.name, b.name),
   size: (a, b) => b.byteLength - a.byteLength,
   dtype: (a, b) => compareNatural(a.dtype, b.dtype),

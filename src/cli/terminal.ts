@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { WriteStream } from 'node:tty';
 import picocolors from 'picocolors';
+import { escapeMessage } from './text.ts';
 
 export type Colors = ReturnType<typeof picocolors.createColors>;
 
@@ -46,4 +47,9 @@ export async function printLines(
     chunk = '';
   }
   if (chunk !== '' && !stream.write(chunk)) await once(stream, 'drain');
+}
+
+/** Prints what went wrong, on one line. */
+export function printError(message: string): void {
+  console.error(`error: ${escapeMessage(message)}`);
 }

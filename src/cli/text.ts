@@ -10,6 +10,12 @@ const ELLIPSIS = '…';
  */
 const MEASURED_UNITS = 1024;
 
+/** Longest text that is shown whole, in UTF-16 units. */
+const SHOWN_UNITS = 2 ** 20;
+
+/** Dimensions of a shape that are shown on a terminal. */
+const SHOWN_DIMENSIONS = 6;
+
 const graphemes = new Intl.Segmenter();
 
 // Printable Latin, punctuation of ours, and box drawing: string-width takes 30 µs for such a text.
@@ -77,6 +83,18 @@ export function escapeMessage(message: string): string {
   return message.split('\\').map(escapeText).join('\\');
 }
 
+/** Printable, and of bounded length: a name may be as long as a header. `--json` has it whole. */
+export function shownText(text: string): string {
+  if (text.length <= SHOWN_UNITS) return escapeText(text);
+  const half = SHOWN_UNITS / 2;
+  return `${escapeText(text.slice(0, half))}…${escapeText(text.slice(-half))}`;
+}
+
+/** An empty name would not be seen. */
+export function shownName(name: string): string {
+  return name === '' ? '""' : shownText(name);
+}
+
 const grouped = new Intl.NumberFormat('en-US');
 
 /** `12,345`. */
@@ -94,10 +112,10 @@ export function formatBytes(bytes: number): string {
   return prettyBytes(bytes);
 }
 
-/** `129280 × 7168`, with the middle left out of a shape of more than `maxDimensions`. */
-export function formatShape(shape: readonly number[], maxDimensions: number): string {
+/** `129280 × 7168`; on a terminal, the middle is left out of a shape of very many dimensions. */
+export function shownShape(shape: readonly number[], width: number): string {
   if (shape.length === 0) return 'scalar';
-  if (shape.length <= maxDimensions) return shape.join(' × ');
-  const half = Math.floor(maxDimensions / 2);
+  if (!Number.isFinite(width) || shape.length <= SHOWN_DIMENSIONS) return shape.join(' × ');
+  const half = Math.floor(SHOWN_DIMENSIONS / 2);
   return [...shape.slice(0, half), ELLIPSIS, ...shape.slice(-half)].join(' × ');
 }

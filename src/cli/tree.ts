@@ -90,7 +90,7 @@ const byLabel = (a: Branch, b: Branch) => compareNatural(a.node.label, b.node.la
 
 const branchOrders: Record<SortKey, (a: Branch, b: Branch) => number> = {
   name: byLabel,
-  offset: (a, b) => a.group.members[0].dataOffsets[0] - b.group.members[0].dataOffsets[0],
+  offset: (a, b) => a.group.members[0].rank - b.group.members[0].rank,
   size: (a, b) => b.node.totals.byteLength - a.node.totals.byteLength || byLabel(a, b),
   dtype: (a, b) => compareNatural(a.node.dtypes.join(), b.node.dtypes.join()) || byLabel(a, b),
 };

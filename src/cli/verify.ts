@@ -1,7 +1,8 @@
 import { escapeText } from '../escape.ts';
-import { safeOpen } from '../index.ts';
+import { openModel } from '../index.ts';
 import { type Failure, failureOf } from './failure.ts';
 import { toJson } from './json.ts';
+import { isSharded } from './listing.ts';
 import { type Colors, printLines, terminalOf } from './terminal.ts';
 import { countOf, formatBytes, formatCount } from './text.ts';
 
@@ -16,8 +17,15 @@ type Verdict =
       readonly ok: true;
       readonly tensors: number;
       readonly byteLength: number;
+      /** Files beside the index; only where there is one. */
+      readonly shards?: number;
     }
-  | { readonly path: string; readonly ok: false; readonly error: Failure };
+  | {
+      readonly path: string;
+      readonly ok: false;
+      /** With a path only where it is another: that of a shard or an index. */
+      readonly error: Omit<Failure, 'path'> & Partial<Failure>;
+    };
 
 /**
  * `safetensors verify`
@@ -46,22 +54,28 @@ export async function verify(paths: readonly string[], options: VerifyOptions): 
   return failed > 0 ? 1 : 0;
 }
 
-/** Opening a file checks every rule of the format. */
+/** Opening a file or a model checks every rule of the format. */
 async function verdictOn(path: string): Promise<Verdict> {
   try {
-    using file = await safeOpen(path);
-    return { path, ok: true, tensors: file.size, byteLength: file.byteLength };
+    using model = await openModel(path);
+    const { size: tensors, byteLength, shards } = model;
+    const verdict = { path, ok: true, tensors, byteLength } as const;
+    return isSharded(model) ? { ...verdict, shards: shards.length } : verdict;
   } catch (error) {
-    return { path, ok: false, error: failureOf(error, path) };
+    const { path: failed, ...failure } = failureOf(error, path);
+    return { path, ok: false, error: failed === path ? failure : { ...failure, path: failed } };
   }
 }
 
 function verdictLines(verdict: Verdict, colors: Colors): string[] {
   const path = escapeText(verdict.path);
   if (verdict.ok) {
-    const facts = `(${countOf(verdict.tensors, 'tensor')}, ${formatBytes(verdict.byteLength)})`;
-    return [`${colors.green('ok')}    ${path}  ${colors.dim(facts)}`];
+    const { tensors, byteLength, shards } = verdict;
+    const facts = [countOf(tensors, 'tensor'), formatBytes(byteLength)];
+    if (shards !== undefined) facts.push(countOf(shards, 'shard'));
+    return [`${colors.green('ok')}    ${path}  ${colors.dim(`(${facts.join(', ')})`)}`];
   }
-  const { code, reason } = verdict.error;
-  return [`${colors.red('FAIL')}  ${path}`, `      ${code}  ${reason}`];
+  const { code, reason, path: file } = verdict.error;
+  const where = file === undefined ? '' : `${escapeText(file)}: `;
+  return [`${colors.red('FAIL')}  ${path}`, `      ${code}  ${where}${reason}`];
 }

@@ -1,8 +1,15 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readlinkSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type ChildResult, runCommand } from './child.ts';
 
 const MAIN = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url));
+
+const POLL_MS = 5;
+/** More than a command takes to open its files. */
+const OPENING_MS = 3000;
 
 /** Runs the built command line, without colour settings but those given, its output in pipes. */
 export function runCli(
@@ -49,4 +56,50 @@ function run(
 ): Promise<ChildResult> {
   const { NO_COLOR: _, FORCE_COLOR: __, ...inherited } = process.env;
   return runCommand(command, args, { env: { ...inherited, ...env }, timeoutMs: 60_000 });
+}
+
+/**
+ * Runs it until `ready` says so, and then sends it a signal. Fails when it ends before.
+ *
+ * @param ready Asked every few milliseconds.
+ */
+export async function interruptCli(
+  args: readonly string[],
+  signal: NodeJS.Signals,
+  ready: (pid: number) => boolean,
+): Promise<ChildResult> {
+  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const output = { stdout: '', stderr: '' };
+  for (const stream of ['stdout', 'stderr'] as const) {
+    child[stream].setEncoding('utf8').on('data', (text) => {
+      output[stream] += text;
+    });
+  }
+  const closed = once(child, 'close');
+  let hasEnded = false;
+  closed.then(() => {
+    hasEnded = true;
+  });
+  while (!ready(child.pid ?? 0)) {
+    if (hasEnded) throw new Error(`it ended before it was interrupted: ${output.stderr}`);
+    await setTimeout(POLL_MS);
+  }
+  child.kill(signal);
+  const [code, endedBy] = await closed;
+  return { code, signal: endedBy, ...output };
+}
+
+/** Whether a process has a file open; where that cannot be known, whether it had the time to. */
+export function hasOpen(path: string): (pid: number) => boolean {
+  const started = performance.now();
+  return (pid) => {
+    if (!existsSync('/proc/self/fd')) return performance.now() - started > OPENING_MS;
+    return readdirSync(`/proc/${pid}/fd`).some((fd) => {
+      try {
+        return readlinkSync(`/proc/${pid}/fd/${fd}`) === path;
+      } catch {
+        return false;
+      }
+    });
+  };
 }

@@ -1,0 +1,45 @@
+import { EXIT_FAILURE, exitOfSignal } from './exit-codes.ts';
+import { describeFailure } from './failure.ts';
+import { Interruption, interruptible } from './interruption.ts';
+import { printError } from './terminal.ts';
+
+/** What a model may be given as. */
+export const MODEL_ARGUMENT =
+  'a .safetensors file, the folder of a model, or its .safetensors.index.json';
+
+/** Text for the end of a command's help. */
+export function examples(...lines: string[]): string {
+  return ['', 'Examples:', ...lines.map((line) => `  $ safetensors ${line}`)].join('\n');
+}
+
+/**
+ * Runs a command, and says in one line what went wrong.
+ *
+ * @param path The file that an error is about which names none.
+ * @param work Returns the exit code.
+ */
+export async function run(
+  path: string,
+  work: (signal: AbortSignal) => Promise<number>,
+  exitOfFailure = EXIT_FAILURE,
+): Promise<void> {
+  try {
+    process.exitCode = await interruptible(work);
+  } catch (error) {
+    if (error instanceof Interruption) {
+      process.exitCode = exitOfSignal(error.signal);
+      return;
+    }
+    printError(describe(error, path));
+    process.exitCode = exitOfFailure;
+  }
+}
+
+function describe(error: unknown, path: string): string {
+  try {
+    return describeFailure(error, path);
+  } catch {
+    // It has no code: misuse, which says for itself what is wrong.
+    return error instanceof Error ? error.message : String(error);
+  }
+}

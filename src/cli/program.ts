@@ -1,0 +1,44 @@
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { examples } from './command.ts';
+import { addDiff, addHash, addInspect, addVerify } from './reading-commands.ts';
+import { escapeMessage } from './text.ts';
+
+const { version }: { version: string } = JSON.parse(
+  readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
+);
+
+/** The whole command line, to be given its arguments. */
+export function program(): Command {
+  const command = new Command('safetensors')
+    .description('Look into .safetensors files and sharded models, verify and compare them.')
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print help')
+    .helpCommand('help [command]', 'print help for a command')
+    .configureOutput({ outputError: (text, write) => write(`${escapeLines(text)}\n`) })
+    .showHelpAfterError('(safetensors --help shows what there is)')
+    .exitOverride()
+    .addHelpText(
+      'after',
+      examples('inspect model.safetensors', 'verify *.safetensors', 'diff old.safetensors new/'),
+    )
+    .addHelpText('after', EXIT_CODES);
+  addInspect(command);
+  addVerify(command);
+  addDiff(command);
+  addHash(command);
+  return command;
+}
+
+const EXIT_CODES = `
+Exit codes:
+  0    fine
+  1    a file is bad or cannot be used, nothing matched, or (diff) there are differences
+  2    wrong usage; (diff) a file could not be compared
+  130  ended by Ctrl-C; 143 and 129 by other signals
+A command that writes leaves nothing half-written, however it ends.`;
+
+/** Commander's messages quote arguments, which may have come from anywhere. */
+function escapeLines(text: string): string {
+  return text.trimEnd().split('\n').map(escapeMessage).join('\n');
+}

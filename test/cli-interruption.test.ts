@@ -1,0 +1,55 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { hasOpen, interruptCli, runCliInTerminal, whyNoTerminal } from './support/cli.ts';
+import { writeSparseFile } from './support/sparse.ts';
+import { temporaryFolder } from './support/temporary.ts';
+
+const BAR_FACTS = /\d+% {2}[\d.]+ [GM]B of 6 GB/;
+
+const zeros = (...lengths: number[]) =>
+  lengths.map((byteLength, i) => ({ name: `t${i}`, byteLength, tail: new Uint8Array(0) }));
+
+const folder = temporaryFolder();
+const [huge, other] = ['huge', 'other'].map((name) => join(folder, `${name}.safetensors`));
+// Reading them takes many seconds, whatever the machine.
+for (const path of [huge, other]) writeSparseFile(path, zeros(20e9, 20e9));
+
+describe('reading is ended by a signal', () => {
+  it.each([
+    [['hash', huge], 'SIGINT', 130],
+    [['hash', '--per-tensor', huge], 'SIGTERM', 143],
+    [['diff', huge, other], 'SIGINT', 130],
+    [['diff', '--json', huge, other], 'SIGHUP', 129],
+  ] as const)('%j %s', async (args, signal, code) => {
+    const started = performance.now();
+    const result = await interruptCli(args, signal, hasOpen(huge));
+    expect(result).toEqual({ code, signal: null, stdout: '', stderr: '' });
+    expect(performance.now() - started).toBeLessThan(10_000);
+  });
+});
+
+describe('a bar', () => {
+  const reason = whyNoTerminal();
+  if (reason) console.warn(`Tests on a terminal are skipped: ${reason}`);
+  const [long, longToo] = ['long', 'too'].map((name) => join(folder, `${name}.safetensors`));
+  for (const path of [long, longToo]) writeSparseFile(path, zeros(6e9));
+
+  it.skipIf(reason)('is shown on a terminal, fits it, and is gone at the end', async () => {
+    for (const columns of [80, 30]) {
+      const { stdout } = await runCliInTerminal(columns, ['diff', long, longToo]);
+      expect(stdout).toMatch(
+        columns < 40 ? BAR_FACTS : new RegExp(`comparing.* ${BAR_FACTS.source}`),
+      );
+      const drawn = stdout
+        .split(/\r|\n|\x1b\[1G/)
+        .map((line) => line.replace(/\x1b(\[[\d;?]*[A-Za-z]|[78])/g, ''));
+      expect(Math.max(...drawn.map((line) => line.length))).toBeLessThanOrEqual(columns);
+      expect(stdout).toMatch(/\x1b\[2Kthe same: 1 tensor\r\n$/);
+    }
+  });
+
+  it.skipIf(reason)('is not for terminals that cannot go back', async () => {
+    const { stdout } = await runCliInTerminal(80, ['hash', long], { TERM: 'dumb' });
+    expect(stdout).toMatch(/^[0-9a-f]{64} [^\n]+\n$/);
+  });
+});
