@@ -37,56 +37,66 @@ std::optional<Runs> ToRuns(const Napi::Value& value) {
   return runs;
 }
 
-// gather(source: Handle | Uint8Array, runs: Float64Array, target: Uint8Array): void
+// What both are asked for: (source, runs: Float64Array, target: Uint8Array, begin: number,
+// end: number).
+struct GatherRequest {
+  Runs runs;
+  std::span<std::byte> target;
+  uint64_t begin;
+  uint64_t end;
+};
+
+// Nothing, with a TypeError pending, unless all runs are within the source, and the part within the
+// target.
+std::optional<GatherRequest> ToRequest(const Napi::CallbackInfo& info, uint64_t source_bytes) {
+  std::optional<Runs> runs = ToRuns(info[1]);
+  const std::optional<uint64_t> begin = ToByteCount(info[3]);
+  const std::optional<uint64_t> end = ToByteCount(info[4]);
+  if (runs && IsUint8Array(info[2]) && begin && end) {
+    const std::span<std::byte> target = BytesOf(info[2].As<Napi::Uint8Array>());
+    if (AreWithin(*runs, source_bytes, target.size()) && *begin <= *end && *end <= target.size()) {
+      return GatherRequest{std::move(*runs), target, *begin, *end};
+    }
+  }
+  ThrowBadArgument(info.Env(), "gather: runs outside the memory");
+  return std::nullopt;
+}
+
+// gather(source: Handle | Uint8Array, runs, target, begin, end): void
 Napi::Value GatherSync(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const std::optional<Runs> runs = ToRuns(info[1]);
-  if (!runs || !IsUint8Array(info[2])) {
-    return ThrowBadArgument(env, "gather(source, runs, target)");
-  }
-  const std::span<std::byte> target = BytesOf(info[2].As<Napi::Uint8Array>());
   if (IsUint8Array(info[0])) {
-    const std::span<std::byte> source = BytesOf(info[0].As<Napi::Uint8Array>());
-    if (!AreWithin(*runs, source.size(), target.size())) {
-      return ThrowBadArgument(env, "gather: runs outside the bytes");
+    const std::span<const std::byte> source = BytesOf(info[0].As<Napi::Uint8Array>());
+    if (const auto request = ToRequest(info, source.size())) {
+      Gather(request->runs, source.data(), request->target, request->begin, request->end);
     }
-    Gather(*runs, source.data(), target.data(), 0, target.size());
     return env.Undefined();
   }
   const FileHandle* const handle = UnwrapOpenFileHandle(info[0]);
   if (handle == nullptr) return env.Undefined();
-  if (!AreWithin(*runs, handle->mapping->length(), target.size())) {
-    return ThrowBadArgument(env, "gather: runs outside the mapping");
-  }
-  GatherMapped(*runs, handle->mapping->At(0), target.data(), 0, target.size());
+  const auto request = ToRequest(info, handle->mapping->length());
+  if (!request) return env.Undefined();
+  const Status status =
+      GatherMapped(request->runs, *handle->mapping, request->target, request->begin, request->end);
+  if (!status.ok()) ToError(env, status).ThrowAsJavaScriptException();
   return env.Undefined();
 }
 
-// gatherAsync(handle, runs: Float64Array, target: Uint8Array, begin: number, end: number):
-//     Promise<void>
-// Bytes [begin, end) of the target. The work has its own share of the mapping, so that `close` may
-// come at any moment, and keeps the target, which nobody else knows of until it is done.
+// gatherAsync(handle, runs, target, begin, end): Promise<void>
+// The work has its own share of the mapping, so that `close` may come at any moment, and keeps the
+// target, which nobody else knows of until it is done.
 Napi::Value GatherAsync(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const FileHandle* const handle = UnwrapOpenFileHandle(info[0]);
   if (handle == nullptr) return env.Undefined();
-  std::optional<Runs> runs = ToRuns(info[1]);
-  const std::optional<uint64_t> begin = ToByteCount(info[3]);
-  const std::optional<uint64_t> end = ToByteCount(info[4]);
-  if (!runs || !IsUint8Array(info[2]) || !begin || !end) {
-    return ThrowBadArgument(env, "gatherAsync(handle, runs, target, begin, end)");
-  }
-  const auto array = info[2].As<Napi::Uint8Array>();
-  const std::span<std::byte> target = BytesOf(array);
-  if (!AreWithin(*runs, handle->mapping->length(), target.size()) || *begin > *end ||
-      *end > target.size()) {
-    return ThrowBadArgument(env, "gatherAsync: runs outside the mapping");
-  }
+  auto request = ToRequest(info, handle->mapping->length());
+  if (!request) return env.Undefined();
   return PromiseWork<Nothing>::Start(
-      env, array,
-      [mapping = handle->mapping, runs = std::move(*runs), target = target.data(), begin = *begin,
-       end = *end]() -> Result<Nothing> {
-        GatherMapped(runs, mapping->At(0), target, begin, end);
+      env, info[2].As<Napi::Object>(),
+      [mapping = handle->mapping, request = std::move(*request)]() -> Result<Nothing> {
+        const auto& [runs, target, begin, end] = request;
+        const Status status = GatherMapped(runs, *mapping, target, begin, end);
+        if (!status.ok()) return status;
         return Nothing{};
       },
       WrapNothing);

@@ -1,4 +1,5 @@
-import { constants } from 'node:buffer';
+import { setImmediate } from 'node:timers/promises';
+import { allocate, inPieces, nativeRuns } from './gathering.ts';
 import type { HeaderTable } from './header/table.ts';
 import { native } from './native.ts';
 import type { Runs } from './slice.ts';
@@ -28,10 +29,26 @@ export abstract class BufferStorage extends Storage {
   }
 
   override gather(runs: Runs): Storage {
+    const target = allocate(runs);
+    this.#gatherPart(nativeRuns(runs, this.dataStart), target, 0, target.length);
+    return new CopyStorage(this, target.buffer);
+  }
+
+  override async gatherAsync(runs: Runs, signal: AbortSignal | undefined): Promise<Storage> {
+    const target = allocate(runs);
+    const numbers = nativeRuns(runs, this.dataStart);
+    // On this thread: the memory may be moved or shrunk while another reads from it.
+    await inPieces(runs, { lanes: 1, signal }, async (begin, end) => {
+      this.#gatherPart(numbers, target, begin, end);
+      await setImmediate();
+    });
+    this.assertOpen();
+    return new CopyStorage(this, target.buffer);
+  }
+
+  #gatherPart(runs: Float64Array, target: Uint8Array, begin: number, end: number): void {
     const { buffer } = this.windowFor();
-    const copy = allocate(runs);
-    native().gather(new Uint8Array(buffer), nativeRuns(runs, this.dataStart), new Uint8Array(copy));
-    return new CopyStorage(this, copy);
+    native().gather(new Uint8Array(buffer), runs, target, begin, end);
   }
 }
 
@@ -71,25 +88,4 @@ export class CopyStorage extends BufferStorage {
   protected override release(): void {
     // Closed by closing the container.
   }
-}
-
-/**
- * Memory for so many runs.
- * @throws {RangeError} when the runtime has no buffer as long as that
- */
-export function allocate({ byteLength }: Runs): ArrayBuffer {
-  if (byteLength > constants.MAX_LENGTH) {
-    throw new RangeError(
-      `the slice has ${byteLength} bytes; the longest ArrayBuffer of this runtime has ` +
-        `${constants.MAX_LENGTH}`,
-    );
-  }
-  return new ArrayBuffer(byteLength);
-}
-
-/** Runs as the addon takes them. */
-export function nativeRuns({ begin, runBytes, axes }: Runs, dataStart: number): Float64Array {
-  const numbers = [dataStart + begin, runBytes];
-  for (const { count, stride } of axes) numbers.push(count, stride);
-  return Float64Array.from(numbers);
 }

@@ -8,7 +8,7 @@ export { openModel } from './model/open-model.ts';
 export { type SavedModel, type SaveModelOptions, saveModel } from './model/save-model.ts';
 export type { PrefetchOptions, PrefetchProgress, Residency } from './prefetch.ts';
 export type { SliceRange } from './slice.ts';
-export { type AnyTensor, Tensor } from './tensor.ts';
+export { type AnyTensor, type SliceOptions, Tensor } from './tensor.ts';
 export type { Named, TensorLike, TensorSpec, TensorsLike } from './write/inputs.ts';
 export type { Metadata, SaveOptions, SerializeOptions, WriteProgress } from './write/options.ts';
 export type { Piece, Pieces } from './write/pieces.ts';

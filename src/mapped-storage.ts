@@ -1,8 +1,10 @@
 import { constants } from 'node:buffer';
-import { allocate, CopyStorage, nativeRuns } from './buffer-storage.ts';
+import { CopyStorage } from './buffer-storage.ts';
+import { allocate, inPieces, LANES, nativeRuns } from './gathering.ts';
 import type { HeaderTable } from './header/table.ts';
 import { type FileHandle, native } from './native.ts';
 import { Pages } from './pages.ts';
+import { pagingError } from './paging-error.ts';
 import type { Runs } from './slice.ts';
 import { Storage, type Window } from './storage.ts';
 
@@ -78,9 +80,29 @@ export class MappedStorage extends Storage {
 
   override gather(runs: Runs): Storage {
     this.assertOpen();
-    const copy = allocate(runs);
-    native().gather(this.#handle, nativeRuns(runs, this.dataStart), new Uint8Array(copy));
-    return new CopyStorage(this, copy);
+    const target = allocate(runs);
+    const numbers = nativeRuns(runs, this.dataStart);
+    try {
+      native().gather(this.#handle, numbers, target, 0, target.length);
+    } catch (error) {
+      throw pagingError(this, error, this.dataStart + runs.begin);
+    }
+    return new CopyStorage(this, target.buffer);
+  }
+
+  override async gatherAsync(runs: Runs, signal: AbortSignal | undefined): Promise<Storage> {
+    this.assertOpen();
+    const addon = native();
+    const target = allocate(runs);
+    const numbers = nativeRuns(runs, this.dataStart);
+    await inPieces(runs, { lanes: LANES, signal }, async (begin, end) => {
+      this.assertOpen();
+      await addon.gatherAsync(this.#handle, numbers, target, begin, end).catch((error) => {
+        throw pagingError(this, error, this.dataStart + runs.begin);
+      });
+    });
+    this.assertOpen();
+    return new CopyStorage(this, target.buffer);
   }
 
   override noteCopy(copy: ArrayBuffer): void {

@@ -133,14 +133,21 @@ export interface NativeAddon {
    */
   detach(handle: FileHandle, buffer: ArrayBuffer): void;
   /**
-   * Copies runs of bytes, one behind the other, into `target`, which they fill. `runs` is where the
-   * first begins and the bytes of each, then count and stride in bytes of each axis, the innermost last.
-   * Of a mapped file, pages that no run is in are not read.
+   * Copies runs of bytes, one behind the other, into `target`, which they fill: of that, bytes
+   * `[begin, end)`. `runs` is where the first begins and the bytes of each, then count and stride in bytes
+   * of each axis, the innermost last. Of a mapped file, pages that no run is in are not read; fails with
+   * EFAULT when the file has lost pages.
    */
-  gather(source: FileHandle | Uint8Array, runs: Float64Array, target: Uint8Array): void;
+  gather(
+    source: FileHandle | Uint8Array,
+    runs: Float64Array,
+    target: Uint8Array,
+    begin: number,
+    end: number,
+  ): void;
   /**
-   * Of what {@link gather} would copy, bytes `[begin, end)` of the target, on another thread. The
-   * handle may be closed meanwhile. Nobody else may have `target`.
+   * {@link gather} on another thread. The handle may be closed meanwhile. Nobody else may have
+   * `target`.
    */
   gatherAsync(
     handle: FileHandle,

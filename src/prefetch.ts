@@ -2,9 +2,9 @@ import { setTimeout } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { checkCallback, checkObject, checkSignal } from './arguments.ts';
 import { availableMemory } from './available-memory.ts';
-import { SafetensorsError, systemError } from './errors.ts';
-import type { NativeFailure } from './native.ts';
+import { SafetensorsError } from './errors.ts';
 import type { PageIn, PageRanges, Pages } from './pages.ts';
+import { pagingError } from './paging-error.ts';
 import type { Storage } from './storage.ts';
 
 /** How far the paging in is. */
@@ -48,9 +48,6 @@ const PART_BYTES = 2 ** 32;
 /** Pauses between two looks at how far the threads are, in milliseconds. */
 const FIRST_PAUSE = 1;
 const LONGEST_PAUSE = 20;
-
-/** EFAULT: what the system says of pages that the file no longer has, or cannot be read. */
-const LOST_PAGES = -14;
 
 /** Brings the bytes of entries into memory: see {@link Container.prefetch}. */
 export async function prefetch(
@@ -185,7 +182,7 @@ function start(storage: Storage, pages: Pages, ranges: PageRanges, threads: numb
   try {
     return pages.pageIn(ranges, threads);
   } catch (error) {
-    throw failureOf(storage, error);
+    throw pagingError(storage, error);
   }
 }
 
@@ -193,17 +190,6 @@ function isFinished(storage: Storage, job: PageIn): boolean {
   try {
     return job.finished;
   } catch (error) {
-    throw failureOf(storage, error);
+    throw pagingError(storage, error);
   }
-}
-
-function failureOf({ path, table, dataStart }: Storage, error: unknown): unknown {
-  const { errno, syscall, offset } = error as NativeFailure & { offset?: number };
-  if (errno === undefined) return error;
-  if (errno !== LOST_PAGES) return systemError(errno, syscall, path ?? '');
-  const at = offset === undefined ? '' : `, at byte ${offset}`;
-  const message = `the file became shorter since it was opened, or cannot be read${at}`;
-  const entry = offset === undefined ? -1 : table.atPosition(offset - dataStart);
-  const tensor = entry < 0 ? undefined : table.name(entry);
-  return new SafetensorsError('FILE_CHANGED', message, { path, tensor, cause: error });
 }

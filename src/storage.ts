@@ -91,9 +91,16 @@ export abstract class Storage {
   /**
    * Copies runs of bytes of the data to memory of their own: a storage in which they are the data.
    * @throws {SafetensorsError} CLOSED
+   * @throws {SafetensorsError} FILE_CHANGED when the file has lost pages
    * @throws {RangeError} when there is no memory for that
    */
   abstract gather(runs: Runs): Storage;
+
+  /**
+   * {@link gather}, a piece at a time, on other threads where the memory is ours. A signal ends it, with
+   * its reason; so does closing.
+   */
+  abstract gatherAsync(runs: Runs, signal: AbortSignal | undefined): Promise<Storage>;
 
   /** Takes note of a copy that a tensor made, which closing is to empty too. */
   abstract noteCopy(copy: ArrayBuffer): void;

@@ -1,3 +1,4 @@
+import { checkObject, checkSignal } from './arguments.ts';
 import type { Dtype, DtypeInfo, TensorData } from './dtypes.ts';
 import { elementsIn } from './layout.ts';
 import { planSlice, type SlicePlan, type SliceRange } from './slice.ts';
@@ -17,6 +18,11 @@ interface TensorPart {
   readonly begin: number;
   readonly end: number;
   readonly shape: readonly number[];
+}
+
+export interface SliceOptions {
+  /** Ends it: the promise is rejected with the signal's reason. */
+  signal?: AbortSignal | undefined;
 }
 
 let placeOf: (value: object) => TensorPlace | undefined;
@@ -147,7 +153,8 @@ export class Tensor<D extends Dtype = Dtype> {
    * loop free meanwhile.
    *
    * @throws {SafetensorsError} SLICE_RANGE for an index or an axis that the tensor does not have, and
-   *   for a slice of a dtype under 8 bits that is not made of whole bytes; CLOSED
+   *   for a slice of a dtype under 8 bits that is not made of whole bytes; FILE_CHANGED when the file
+   *   was cut short; CLOSED
    * @throws {TypeError}, {RangeError} for what is no range, and when there is no memory for the copy
    */
   slice(...ranges: SliceRange[]): Tensor<D> {
@@ -156,6 +163,30 @@ export class Tensor<D extends Dtype = Dtype> {
     return runs.axes.length === 0
       ? this.#within(plan)
       : this.#copied(plan, this.#storage.gather({ ...runs, begin: this.#begin + runs.begin }));
+  }
+
+  /**
+   * {@link slice} for large copies: made on other threads, piece by piece; for bytes in memory, on this
+   * one with turns of the event loop between the pieces. A slice that is a view is there at once, and
+   * nothing of it is read.
+   *
+   * Closing the container meanwhile ends it with CLOSED.
+   *
+   * @throws as {@link slice} does, and the reason of `signal`; always as a rejection
+   */
+  async sliceAsync(ranges: readonly SliceRange[], options: SliceOptions = {}): Promise<Tensor<D>> {
+    if (!Array.isArray(ranges)) {
+      throw new TypeError(`ranges: expected an array, found ${typeof ranges}`);
+    }
+    checkObject(options, 'options');
+    const { signal } = options;
+    checkSignal(signal);
+    const plan = this.#plan([...ranges]);
+    signal?.throwIfAborted();
+    const { runs } = plan;
+    if (runs.axes.length === 0) return this.#within(plan);
+    const placed = { ...runs, begin: this.#begin + runs.begin };
+    return this.#copied(plan, await this.#storage.gatherAsync(placed, signal));
   }
 
   #plan(ranges: readonly SliceRange[]): SlicePlan {

@@ -6,7 +6,7 @@
 #include <cerrno>
 
 #include "core/file.h"
-#include "core/paging.h"
+#include "core/memory.h"
 
 namespace safetensors {
 namespace {
@@ -87,7 +87,7 @@ Result<uint64_t> File::Size(const std::string& path) {
 File::~File() { close(descriptor_); }
 
 Result<size_t> File::Read(uint64_t offset, std::span<std::byte> target) const {
-  PopulatePages(target);
+  PopulatePages(target, 0, target.size());
   size_t done = 0;
   while (done < target.size()) {
     const size_t wanted = std::min(target.size() - done, kMaxReadBytes);

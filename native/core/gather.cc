@@ -1,16 +1,14 @@
 #include "core/gather.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
+#include <utility>
 
-#include "core/paging.h"
+#include "core/memory.h"
+#include "core/residency.h"
 
 namespace safetensors {
 namespace {
-
-// Larger than any file, and small enough for sums and differences to stay within 64 bits.
-constexpr uint64_t kMost = uint64_t{1} << 53;
 
 // Bytes of pages that are asked for ahead of those that are copied. Measured on ext4: from 1 to 64
 // MiB about equally fast.
@@ -18,74 +16,6 @@ constexpr uint64_t kAheadBytes = uint64_t{8} << 20;
 
 // What one run costs at least when it is alone on its page.
 constexpr uint64_t kPageBytes = 4096;
-
-// a * b, or kMost where it is more.
-uint64_t Times(uint64_t a, uint64_t b) { return b != 0 && a > kMost / b ? kMost : a * b; }
-
-uint64_t Distance(int64_t stride) { return static_cast<uint64_t>(std::llabs(stride)); }
-
-// Goes through runs in the order of the target.
-class Cursor {
- public:
-  // At the run that byte `at` of the target is in.
-  Cursor(const Runs& runs, uint64_t at) : runs_(runs), digits_(runs.axes.size()) {
-    uint64_t index = at / runs.run_bytes;
-    offset_ = static_cast<int64_t>(runs.begin);
-    for (size_t axis = runs.axes.size(); axis-- > 0;) {
-      const auto& [count, stride] = runs.axes[axis];
-      digits_[axis] = index % count;
-      index /= count;
-      offset_ += static_cast<int64_t>(digits_[axis]) * stride;
-    }
-  }
-
-  // Of the run, in the source.
-  int64_t offset() const { return offset_; }
-
-  // Runs from here on along the innermost axis.
-  uint64_t left() const { return digits_.empty() ? 1 : runs_.axes.back().count - digits_.back(); }
-
-  // Goes `steps` further, at most left().
-  void Advance(uint64_t steps) {
-    for (size_t axis = digits_.size(); axis-- > 0;) {
-      const auto& [count, stride] = runs_.axes[axis];
-      digits_[axis] += steps;
-      offset_ += static_cast<int64_t>(steps) * stride;
-      if (digits_[axis] < count) return;
-      offset_ -= static_cast<int64_t>(count) * stride;
-      digits_[axis] = 0;
-      steps = 1;
-    }
-  }
-
- private:
-  const Runs& runs_;
-  std::vector<uint64_t> digits_;
-  int64_t offset_;
-};
-
-// Calls `part(offset, stride, count, bytes)` for all runs, and the parts of a first and a last,
-// that bytes [begin, end) of the target come from: `count` times `bytes`, `stride` apart.
-template <typename Part>
-void ForEachPart(const Runs& runs, uint64_t begin, uint64_t end, Part part) {
-  const int64_t stride = runs.axes.empty() ? 0 : runs.axes.back().stride;
-  Cursor cursor(runs, begin);
-  for (uint64_t at = begin; at < end;) {
-    const uint64_t within = at % runs.run_bytes;
-    const uint64_t left = end - at;
-    if (within != 0 || left < runs.run_bytes) {
-      const uint64_t bytes = std::min(runs.run_bytes - within, left);
-      part(cursor.offset() + static_cast<int64_t>(within), 0, 1, bytes);
-      cursor.Advance(1);
-      at += bytes;
-    } else {
-      const uint64_t count = std::min(cursor.left(), left / runs.run_bytes);
-      part(cursor.offset(), stride, count, runs.run_bytes);
-      cursor.Advance(count);
-      at += count * runs.run_bytes;
-    }
-  }
-}
 
 template <typename T>
 void CopyElements(const std::byte* source, int64_t stride, uint64_t count, std::byte* target) {
@@ -114,20 +44,76 @@ void CopyPart(const std::byte* source, int64_t stride, uint64_t count, uint64_t 
   }
 }
 
-void AskFor(const Runs& runs, const std::byte* source, uint64_t begin, uint64_t end) {
-  NeededPages pages;
+// Ranges of whole pages, those that meet as one.
+class PageRanges {
+ public:
+  explicit PageRanges(const Mapping& mapping) : mapping_(mapping) {}
+
+  void Add(uint64_t offset, uint64_t bytes) {
+    const uint64_t begin = offset / page_ * page_;
+    const uint64_t end = std::min((offset + bytes + page_ - 1) / page_ * page_, mapping_.length());
+    if (!ranges_.empty()) {
+      ByteRange& last = ranges_.back();
+      const uint64_t last_end = last.offset + last.length;
+      if (begin <= last_end && end >= last.offset) {
+        last.offset = std::min(last.offset, begin);
+        last.length = std::max(last_end, end) - last.offset;
+        return;
+      }
+    }
+    ranges_.push_back({begin, end - begin});
+  }
+
+  const std::vector<ByteRange>& ranges() const { return ranges_; }
+
+ private:
+  const Mapping& mapping_;
+  const uint64_t page_ = Mapping::PageBytes();
+  std::vector<ByteRange> ranges_;
+};
+
+// The pages that bytes [begin, end) of the target come from.
+std::vector<ByteRange> PagesOf(const Runs& runs, const Mapping& mapping, uint64_t begin,
+                               uint64_t end) {
+  PageRanges pages(mapping);
   ForEachPart(runs, begin, end,
               [&](int64_t offset, int64_t stride, uint64_t count, uint64_t bytes) {
                 const auto between = static_cast<int64_t>(count - 1) * stride;
                 if (Distance(stride) <= kPageBytes) {
-                  const std::byte* const first = source + offset + std::min(between, int64_t{0});
-                  return pages.Add(first, Distance(between) + bytes);
+                  const int64_t first = offset + std::min(between, int64_t{0});
+                  return pages.Add(static_cast<uint64_t>(first), Distance(between) + bytes);
                 }
                 for (uint64_t i = 0; i < count; ++i) {
-                  pages.Add(source + offset + static_cast<int64_t>(i) * stride, bytes);
+                  const int64_t run = offset + static_cast<int64_t>(i) * stride;
+                  pages.Add(static_cast<uint64_t>(run), bytes);
                 }
               });
-  pages.Ask();
+  return pages.ranges();
+}
+
+// A page fault on a page that is not in memory reads what lies around it too, as much as the disk's
+// read-ahead: up to 8 MiB for a run of a few KiB. Asking for exactly the pages that will be needed
+// brings in no other, and has many reads under way at once (128 MiB in runs of 8 KiB out of 1 GiB,
+// cold: 0.18 s; by faults 0.65 s and 5.3 times the pages; by pread, which needs a descriptor, 1.1 s
+// on one thread and 0.36 s on four; with MADV_RANDOM 3.1 s).
+void AskFor(const Mapping& mapping, const std::vector<ByteRange>& pages) {
+  // Linux cuts a request down to the larger of the read-ahead and what the disk takes at once, of
+  // which this is the least that is usual.
+  constexpr uint64_t kMostAtOnce = uint64_t{128} << 10;
+  for (const auto& [offset, length] : pages) {
+    for (uint64_t done = 0; done < length; done += kMostAtOnce) {
+      ReadAhead(mapping, {offset + done, std::min(kMostAtOnce, length - done)});
+    }
+  }
+}
+
+// Waits until they are there, and maps them: lost pages are an error here, and would raise SIGBUS
+// when they are touched.
+Status Await(const Mapping& mapping, const std::vector<ByteRange>& pages) {
+  for (const ByteRange& range : pages) {
+    if (const Status status = PageIn(mapping, range); !status.ok()) return status;
+  }
+  return Status::Ok();
 }
 
 // So many bytes of the target come from about kAheadBytes of pages.
@@ -156,41 +142,32 @@ void CopyParts(const Runs& runs, const std::byte* source, std::byte* target, uin
 
 }  // namespace
 
-bool AreWithin(const Runs& runs, uint64_t source_bytes, uint64_t target_bytes) {
-  if (runs.run_bytes == 0 || source_bytes > kMost) return false;
-  uint64_t bytes = runs.run_bytes;
-  // How far runs reach to either side of the first one's beginning.
-  uint64_t before = 0;
-  uint64_t behind = runs.run_bytes;
-  for (const auto& [count, stride] : runs.axes) {
-    if (count == 0) return false;
-    bytes = Times(bytes, count);
-    (stride < 0 ? before : behind) += Times(count - 1, Distance(stride));
-    if (bytes > source_bytes || before > runs.begin || behind > source_bytes) return false;
-  }
-  return bytes == target_bytes && runs.begin <= source_bytes && behind <= source_bytes - runs.begin;
-}
-
-void Gather(const Runs& runs, const std::byte* source, std::byte* target, uint64_t begin,
+void Gather(const Runs& runs, const std::byte* source, std::span<std::byte> target, uint64_t begin,
             uint64_t end) {
-  PopulatePages({target + begin, end - begin});
-  CopyParts(runs, source, target, begin, end);
+  PopulatePages(target, begin, end);
+  CopyParts(runs, source, target.data(), begin, end);
 }
 
-void GatherMapped(const Runs& runs, const std::byte* source, std::byte* target, uint64_t begin,
-                  uint64_t end) {
+Status GatherMapped(const Runs& runs, const Mapping& mapping, std::span<std::byte> target,
+                    uint64_t begin, uint64_t end) {
   const uint64_t ahead = BytesAhead(runs);
   const auto next = [&](uint64_t at) { return end - at > ahead ? at + ahead : end; };
-  PopulatePages({target + begin, end - begin});
   uint64_t asked = next(begin);
-  AskFor(runs, source, begin, asked);
+  std::vector<ByteRange> pages = PagesOf(runs, mapping, begin, asked);
+  AskFor(mapping, pages);
+  PopulatePages(target, begin, end);
   for (uint64_t at = begin; at < end;) {
     const uint64_t to = asked;
     asked = next(to);
-    AskFor(runs, source, to, asked);  // read while what was asked for before is copied
-    CopyParts(runs, source, target, at, to);
+    // Read while what was asked for before is copied.
+    std::vector<ByteRange> next_pages = PagesOf(runs, mapping, to, asked);
+    AskFor(mapping, next_pages);
+    if (const Status status = Await(mapping, pages); !status.ok()) return status;
+    CopyParts(runs, mapping.At(0), target.data(), at, to);
+    pages = std::move(next_pages);
     at = to;
   }
+  return Status::Ok();
 }
 
 }  // namespace safetensors

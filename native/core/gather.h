@@ -1,34 +1,24 @@
-// Runs of bytes that lie apart, copied one behind the other.
+// Copying runs of bytes that lie apart.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+#include <span>
+
+#include "core/mapping.h"
+#include "core/runs.h"
+#include "core/status.h"
 
 namespace safetensors {
 
-struct RunAxis {
-  uint64_t count;
-  int64_t stride;  // bytes from one run to the next; negative when they go backwards
-};
-
-struct Runs {
-  uint64_t begin;             // of the first run, in the source
-  uint64_t run_bytes;         // of each
-  std::vector<RunAxis> axes;  // the innermost last
-};
-
-// Whether there are runs, all of them within `source_bytes`, that together fill `target_bytes`.
-bool AreWithin(const Runs& runs, uint64_t source_bytes, uint64_t target_bytes);
-
-// Copies them to `target`: of all the bytes that they are together, those from `begin` to `end`,
-// each to its place. Only for what AreWithin has said yes to.
-void Gather(const Runs& runs, const std::byte* source, std::byte* target, uint64_t begin,
+// Copies runs to `target`, which they fill: of all its bytes those from `begin` to `end`. Only for
+// what AreWithin has said yes to.
+void Gather(const Runs& runs, const std::byte* source, std::span<std::byte> target, uint64_t begin,
             uint64_t end);
 
-// The same from a mapped file, whose pages it sees to that they are in memory: those that it needs,
-// and no others.
-void GatherMapped(const Runs& runs, const std::byte* source, std::byte* target, uint64_t begin,
-                  uint64_t end);
+// The same from the files of a mapping. Reads the pages that it needs into memory, and no others.
+// EFAULT: a file no longer has them.
+Status GatherMapped(const Runs& runs, const Mapping& mapping, std::span<std::byte> target,
+                    uint64_t begin, uint64_t end);
 
 }  // namespace safetensors

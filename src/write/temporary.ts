@@ -1,3 +1,4 @@
+import { unlessAborted } from '../abort.ts';
 import { AtomicFile, withPath } from './atomic-file.ts';
 import { chunksOf } from './chunks.ts';
 import type { CheckedTensor } from './inputs.ts';
@@ -77,16 +78,4 @@ function holdSources({ tensors }: FilePlan<CheckedTensor>): Disposable[] {
 
 function release(holds: readonly Disposable[]): void {
   for (const hold of holds) hold[Symbol.dispose]();
-}
-
-/** What `work` comes to, or the reason of the signal as soon as it is aborted. */
-export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return work;
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    const settled = () => signal.removeEventListener('abort', abort);
-    signal.addEventListener('abort', abort);
-    work.then(resolve, reject).finally(settled);
-    if (signal.aborted) abort();
-  });
 }
