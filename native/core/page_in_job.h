@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "core/residency.h"
@@ -42,7 +43,7 @@ class PageInJob {
   };
   const std::optional<Failure>& failure() const { return failure_; }
 
-  // The pieces in hand are the last ones. Does not wait.
+  // The piece in hand of each thread is its last. Does not wait.
   void Cancel() { cancelled_.store(true, std::memory_order_relaxed); }
 
  private:
@@ -51,6 +52,8 @@ class PageInJob {
 
   bool StartThread();
   void Run();
+  // The pieces that a thread takes next, from the first to before the second; none: all are taken.
+  std::pair<size_t, size_t> NextBatch();
   void EndThread();
 
   std::shared_ptr<Mapping> mapping_;

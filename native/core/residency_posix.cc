@@ -79,8 +79,14 @@ Status PageIn(const Mapping& mapping, ByteRange range) {
 
 void ReadAhead(const Mapping& mapping, ByteRange range) {
   if (range.length == 0 || !mapping.Contains(range.offset, range.length)) return;
+  // Of what it is asked for at once, the kernel reads no more than the disk's read-ahead, or its
+  // largest transfer (force_page_cache_ra in mm/readahead.c). 128 KiB is the default of the former.
+  constexpr uint64_t kStepBytes = uint64_t{128} << 10;
   const ByteRange pages = TouchedPages(range);
-  madvise(mapping.At(pages.offset), pages.length, MADV_WILLNEED);
+  for (uint64_t done = 0; done < pages.length; done += kStepBytes) {
+    const uint64_t length = std::min(pages.length - done, kStepBytes);
+    madvise(mapping.At(pages.offset + done), length, MADV_WILLNEED);
+  }
 }
 
 Result<uint64_t> ResidentBytes(const Mapping& mapping, ByteRange range) {
