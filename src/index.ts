@@ -17,6 +17,7 @@ export { serialize } from './write/serialize.ts';
 export {
   type MetadataChanges,
   type MetadataUpdate,
+  type UpdateOptions,
   updateMetadata,
 } from './write/update-metadata.ts';
 export { createWriter, SafetensorsWriter } from './write/writer.ts';

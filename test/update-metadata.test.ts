@@ -27,6 +27,7 @@ import { patternBytes, rawFile } from './support/build.ts';
 import { beginningChild } from './support/child.ts';
 import { thrownBy } from './support/errors.ts';
 import { python, runPython, withoutPython } from './support/python.ts';
+import { writeSparseFile } from './support/sparse.ts';
 import { temporaryFolder } from './support/temporary.ts';
 
 const root = temporaryFolder();
@@ -226,6 +227,76 @@ describe('updateMetadata', () => {
         metadata: { format: 'pt', 'ключ\n': '"' },
       });
     }
+  });
+});
+
+describe('of a file that has to be copied', () => {
+  const [first, second] = [patternBytes(7, 1), patternBytes(9, 2)];
+  const newSparse = () => {
+    const { folder, path } = newPath('');
+    const byteLength = writeSparseFile(path, [
+      { name: 'a', byteLength: 150_000_001, tail: first },
+      { name: 'b', byteLength: 50_000_000, tail: second },
+    ]);
+    return { folder, path, byteLength };
+  };
+
+  it('tells how far it is, and keeps every byte', async () => {
+    const { path, byteLength } = newSparse();
+    const told: number[] = [];
+    const totals = new Set<number>();
+    await updateMetadata(
+      path,
+      { key: 'value' },
+      {
+        onProgress: ({ bytes, totalBytes }) => {
+          told.push(bytes);
+          totals.add(totalBytes);
+        },
+      },
+    );
+    expect(told.length).toBeGreaterThan(2);
+    expect(told).toEqual(told.toSorted((a, b) => a - b));
+    expect([...totals]).toEqual([told.at(-1)]);
+    expect(statSync(path).size).toBe(told.at(-1));
+    expect(statSync(path).size).toBeGreaterThan(byteLength);
+    using file = safeOpenSync(path);
+    expect(file.metadata).toEqual({ key: 'value' });
+    for (const [name, tail] of [
+      ['a', first],
+      ['b', second],
+    ] as const) {
+      expect(file.getTensor(name).bytes.subarray(-tail.length)).toEqual(tail);
+    }
+  });
+
+  it.each([0, 1, 2])('an abort leaves the file as it was (%i)', async (when) => {
+    const { folder, path, byteLength } = newSparse();
+    const before = statSync(path);
+    const controller = new AbortController();
+    const reason = new Error('enough');
+    let told = 0;
+    if (when === 0) controller.abort(reason);
+    const options = {
+      signal: controller.signal,
+      onProgress: () => {
+        if (++told === when) controller.abort(reason);
+      },
+    };
+    expect(await thrownBy(() => updateMetadata(path, { key: 'value' }, options))).toBe(reason);
+    expect(told).toBe(when);
+    expect(readdirSync(folder)).toEqual(['model.safetensors']);
+    expect(statSync(path)).toMatchObject({ ino: before.ino, size: byteLength });
+  });
+
+  it('a signal may be given where nothing is copied', async () => {
+    const { path } = newPath(serialize(tensors, { headerPadding: 100 }));
+    const { signal } = new AbortController();
+    expect(await updateMetadata(path, { key: 'value' }, { signal })).toMatchObject({
+      inPlace: true,
+    });
+    const error = await thrownBy(() => updateMetadata(path, {}, { signal: 'no' } as object));
+    expect(error).toBeInstanceOf(TypeError);
   });
 });
 

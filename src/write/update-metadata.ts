@@ -17,7 +17,13 @@ import {
   respaced,
   scratchOf,
 } from './metadata-item.ts';
-import { checkString, MAX_HEADER_BYTES } from './options.ts';
+import {
+  type CheckedSaving,
+  checkString,
+  MAX_HEADER_BYTES,
+  type SaveOptions,
+  savingOptions,
+} from './options.ts';
 import { checkHeaderBytes, metadataValue } from './plan.ts';
 import { resolveTarget } from './target.ts';
 
@@ -27,10 +33,19 @@ const BLOCK_BYTES = 4096;
 /** Room for metadata that a copied file has at least, so that the next change is in place. */
 const LEAST_ROOM = 1024;
 
+/**
+ * Bytes of a file that are copied before an abort is noticed, and progress told: little beside a
+ * second of any disk, and much beside what a call costs.
+ */
+const COPIED_BYTES = 64 * 2 ** 20;
+
 /** What is to become of metadata: `null` removes a key. */
 export type MetadataChanges =
   | Readonly<Record<string, string | null>>
   | ReadonlyMap<string, string | null>;
+
+/** For files that have to be copied; a change in place is over at once. */
+export type UpdateOptions = Pick<SaveOptions, 'signal' | 'onProgress'>;
 
 /** What {@link updateMetadata} did. */
 export interface MetadataUpdate {
@@ -66,7 +81,10 @@ const underWay = new Map<string, Promise<unknown>>();
  * with room behind the metadata, nothing but the metadata itself is written. Two processes must not
  * change the same file at once.
  *
+ * An abort leaves the file as it is.
+ *
  * @param path A path or a `file:` URL; symbolic links are followed.
+ * @throws the reason of `signal`, and whatever `onProgress` throws
  * @throws {TypeError}, {RangeError} for changes that are no text or not Unicode, and for a header that
  *   gets over 100,000,000 bytes
  * @throws {SafetensorsError} for a file that is no valid safetensors file; FILE_CHANGED when it changes
@@ -76,14 +94,16 @@ const underWay = new Map<string, Promise<unknown>>();
 export async function updateMetadata(
   path: string | URL,
   changes: MetadataChanges,
+  options?: UpdateOptions,
 ): Promise<MetadataUpdate> {
   const named = checkedPath(path);
   const checked = checkChanges(changes);
+  const saving = savingOptions(options);
   return withPath(named, async () => {
     const target = await resolveTarget(named);
     if (target.mode === undefined) throw systemError(-constants.errno.ENOENT, 'open', named);
     const before = underWay.get(target.path) ?? Promise.resolve();
-    const update = before.then(() => updateFile(named, target.path, checked));
+    const update = before.then(() => updateFile(named, target.path, checked, saving));
     const settled = update.catch(() => {});
     underWay.set(target.path, settled);
     try {
@@ -108,7 +128,9 @@ async function updateFile(
   named: string,
   path: string,
   changes: readonly [string, string | null][],
+  saving: CheckedSaving,
 ): Promise<MetadataUpdate> {
+  saving.signal?.throwIfAborted();
   const handle = await open(path, 'r+');
   try {
     const read = await readHeader(handle, named);
@@ -118,7 +140,10 @@ async function updateFile(
       if (value === null) pairs.delete(key);
       else pairs.set(key, value);
     }
-    const inPlace = isSame(item.pairs, pairs) || (await write(named, read, item, pairs));
+    if (isSame(item.pairs, pairs)) return { metadata: recordOf(pairs), inPlace: true };
+    const text = `"__metadata__":${metadataValue(pairs)}`;
+    const inPlace = await writeInPlace(read, item, text);
+    if (!inPlace) await copyFile(named, read, respacedHeader(read, item, text), saving);
     return { metadata: recordOf(pairs), inPlace };
   } finally {
     await handle.close();
@@ -158,52 +183,79 @@ async function writeAll(handle: FileHandle, bytes: Buffer, position: number): Pr
   }
 }
 
-/** Writes the new metadata; whether that was in place. */
-async function write(
-  named: string,
-  read: Read,
-  item: MetadataItem,
-  pairs: ReadonlyMap<string, string>,
-): Promise<boolean> {
-  const text = `"__metadata__":${metadataValue(pairs)}`;
+/** Writes the new metadata into the header; whether there was room. */
+async function writeInPlace(read: Read, item: MetadataItem, text: string): Promise<boolean> {
   const change = changeInPlace(read.header, item, text);
-  if (change) {
-    await writeAll(read.handle, change.bytes, LENGTH_BYTES + change.at);
-    await read.handle.datasync();
-    return true;
-  }
+  if (change === undefined) return false;
+  await writeAll(read.handle, change.bytes, LENGTH_BYTES + change.at);
+  await read.handle.datasync();
+  return true;
+}
+
+/** A header with room for the new metadata. */
+function respacedHeader({ header }: Read, item: MetadataItem, text: string): Buffer {
   const needed = lengthWith(item, text);
-  const { length } = read.header;
-  const blocks = Math.ceil((needed + LEAST_ROOM - length) / BLOCK_BYTES);
-  const newLength = length + blocks * BLOCK_BYTES;
+  const blocks = Math.ceil((needed + LEAST_ROOM - header.length) / BLOCK_BYTES);
+  const newLength = header.length + blocks * BLOCK_BYTES;
   checkHeaderBytes(newLength);
-  await copyFile(named, read, respaced(read.header, item, text, newLength));
-  return false;
+  return respaced(header, item, text, newLength);
 }
 
 /** Puts a file with another header and the same data into the place of the one that was read. */
-async function copyFile(named: string, read: Read, header: Buffer): Promise<void> {
-  const from = LENGTH_BYTES + read.header.length;
-  const to = LENGTH_BYTES + header.length;
-  const dataLength = Number(read.size) - from;
+async function copyFile(
+  named: string,
+  read: Read,
+  header: Buffer,
+  { signal, onProgress }: CheckedSaving,
+): Promise<void> {
+  const dataStart = LENGTH_BYTES + header.length;
   const length = Buffer.alloc(LENGTH_BYTES);
   length.writeBigUInt64LE(BigInt(header.length));
   // Nothing is preallocated: the blocks of the data are those of the old file, where that can be.
   const file = await AtomicFile.create(named, { byteLength: 0, fsync: true });
+  // What is under way ends later, and may be a long fsync.
+  const remove = () => void file.remove();
+  signal?.addEventListener('abort', remove);
   try {
     await writeAll(file.handle, Buffer.concat([length, header]), 0);
-    await native()
-      .copyRange(read.handle.fd, from, file.handle.fd, to, dataLength)
-      .catch((error) => {
-        throw error.errno === -constants.errno.ENODATA ? changed(named) : error;
-      });
+    for (const piece of copiedPieces(read, dataStart)) {
+      signal?.throwIfAborted();
+      const { from, to, byteLength } = piece;
+      await native()
+        .copyRange(read.handle.fd, from, file.handle.fd, to, byteLength)
+        .catch((error) => {
+          throw error.errno === -constants.errno.ENODATA ? changed(named) : error;
+        });
+      const totalBytes = Number(read.size) + dataStart - LENGTH_BYTES - read.header.length;
+      onProgress?.({ bytes: to + byteLength, totalBytes });
+    }
     const now = await read.handle.stat({ bigint: true });
     if (now.size !== read.size || now.mtimeNs !== read.modifiedNs) throw changed(named);
     await file.seal();
+    signal?.throwIfAborted();
+    signal?.removeEventListener('abort', remove);
     await file.publish();
   } catch (error) {
+    signal?.removeEventListener('abort', remove);
     await file.discard();
     throw error;
+  }
+}
+
+interface CopiedPiece {
+  /** In the old file, and in the new one, where the data begins at `dataStart`. */
+  readonly from: number;
+  readonly to: number;
+  readonly byteLength: number;
+}
+
+/** The data in pieces that end with blocks of the file: such can be shared. */
+function* copiedPieces({ size, header }: Read, dataStart: number): Generator<CopiedPiece> {
+  const begin = LENGTH_BYTES + header.length;
+  for (let from = begin; from < Number(size); ) {
+    const end = Math.min(Number(size), from - (from % COPIED_BYTES) + COPIED_BYTES);
+    yield { from, to: from - begin + dataStart, byteLength: end - from };
+    from = end;
   }
 }
 
