@@ -1,5 +1,5 @@
 // The prebuilt binary loads wherever Node itself does, which is glibc 2.28, though it is linked on
-// a newer system. These functions got a newer symbol version in glibc 2.33 and 2.34, when they
+// a newer system. These functions got a newer symbol version in glibc 2.32 to 2.34, when they
 // moved into libc.so.6; what stands here takes their place inside the addon and calls the old
 // version. No system header declares them here, because their prototypes would clash.
 // test/tools/tarball.ts checks the versions that the binary asks for.
@@ -31,14 +31,19 @@ using Thread = unsigned long;  // pthread_t
 SAFETENSORS_OLD(pthread_create);
 SAFETENSORS_OLD(pthread_join);
 SAFETENSORS_OLD(pthread_detach);
+SAFETENSORS_OLD(pthread_sigmask);
 int Old_pthread_create(Thread*, const void*, void* (*)(void*), void*);
 int Old_pthread_join(Thread, void**);
 int Old_pthread_detach(Thread);
+int Old_pthread_sigmask(int, const void*, void*);
 int pthread_create(Thread* thread, const void* attributes, void* (*start)(void*), void* argument) {
   return Old_pthread_create(thread, attributes, start, argument);
 }
 int pthread_join(Thread thread, void** result) { return Old_pthread_join(thread, result); }
 int pthread_detach(Thread thread) { return Old_pthread_detach(thread); }
+int pthread_sigmask(int how, const void* signals, void* before) {
+  return Old_pthread_sigmask(how, signals, before);
+}
 }
 
 #endif

@@ -125,6 +125,18 @@ export interface NativeAddon {
   residentBytes(handle: FileHandle, ranges: Float64Array): Promise<number>;
   /** Gives back the pages that lie wholly in ranges, private copies included; on another thread. */
   dropPages(handle: FileHandle, ranges: Float64Array): Promise<void>;
+  /**
+   * Puts `count` names into a hash index, in their order, up to the first that is there twice; how many
+   * it put there. For what the arguments are, see `NameIndex`.
+   */
+  indexNames(
+    bytes: Uint8Array,
+    starts: Int32Array,
+    ends: Int32Array,
+    count: number,
+    slots: Int32Array,
+    keys: Int32Array,
+  ): number;
   /** Remembers a copy without keeping it alive, for `close` to empty. */
   noteCopy(handle: FileHandle, copy: ArrayBuffer): void;
   /**
@@ -186,6 +198,11 @@ const addon: NativeAddon | Error = loadOrFail();
 export function native(): NativeAddon {
   if (addon instanceof Error) throw addon;
   return addon;
+}
+
+/** The native addon, where it loads. */
+export function loadedNative(): NativeAddon | undefined {
+  return addon instanceof Error ? undefined : addon;
 }
 
 function loadOrFail(): NativeAddon | Error {

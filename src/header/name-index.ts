@@ -1,4 +1,5 @@
 import { randomFillSync } from 'node:crypto';
+import { loadedNative } from '../native.ts';
 import { sameName } from './words.ts';
 
 const NOT_FOUND = -1;
@@ -14,64 +15,59 @@ const FINAL_ROUNDS = 3;
  * made to collide do not.
  */
 export class NameIndex {
+  readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #starts: Int32Array;
   readonly #ends: Int32Array;
+  readonly #count: number;
   /** Pairs of (entry + 1, hash), 0 where free; at most half are taken. */
   readonly #slots: Int32Array;
   readonly #mask: number;
-  readonly #key0: number;
-  readonly #key1: number;
-  readonly #hashes: Int32Array;
+  readonly #keys = randomFillSync(new Int32Array(2));
 
   /**
    * For `count` names, of which `i` lies at `bytes[starts[i], ends[i])`; none is in it yet. Words are
    * read: three bytes behind the last name are needed.
    */
   constructor(bytes: Uint8Array, starts: Int32Array, ends: Int32Array, count: number) {
+    this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#starts = starts;
     this.#ends = ends;
+    this.#count = count;
     const slots = 2 ** Math.ceil(Math.log2(2 * count + 1));
     this.#slots = new Int32Array(2 * slots);
     this.#mask = slots - 1;
-    const [key0, key1] = randomFillSync(new Int32Array(2));
-    this.#key0 = key0;
-    this.#key1 = key1;
-    // All hashes first: the processor works on several names at once as long as no branch depends
-    // on a hash. Twice as fast as hashing each when it is inserted.
-    this.#hashes = new Int32Array(count);
-    for (let i = 0; i < count; i++) {
-      this.#hashes[i] = hashName(this.#view, starts[i], ends[i], key0, key1);
-    }
-  }
-
-  /** Adds all names in their order, up to the first that is there already; how many it added. */
-  insertDistinct(): number {
-    const hashes = this.#hashes;
-    const slots = this.#slots;
-    const mask = this.#mask;
-    for (let entry = 0; entry < hashes.length; entry++) {
-      const hash = hashes[entry];
-      let i = hash & mask;
-      while (slots[2 * i] !== 0) {
-        if (slots[2 * i + 1] === hash && this.#isSame(slots[2 * i] - 1, entry)) return entry;
-        i = (i + 1) & mask;
-      }
-      slots[2 * i] = entry + 1;
-      slots[2 * i + 1] = hash;
-    }
-    return hashes.length;
   }
 
   /**
-   * Adds name `entry`, unless it is there: returns the entry that has the same name, or -1.
-   * `was` is the number that the entry had when the index was made.
+   * Adds all names in their order, up to the first that is there already; how many it added. The index
+   * must be empty. The addon does this, where there is one: a header that is the first of its process
+   * has more names than V8 needs to have compiled it.
    */
-  insert(entry: number, was = entry): number {
+  insertDistinct(): number {
+    const native = loadedNative();
+    if (native !== undefined) {
+      const { indexNames } = native;
+      return indexNames(
+        this.#bytes,
+        this.#starts,
+        this.#ends,
+        this.#count,
+        this.#slots,
+        this.#keys,
+      );
+    }
+    let entry = 0;
+    while (entry < this.#count && this.insert(entry) === NOT_FOUND) entry++;
+    return entry;
+  }
+
+  /** Adds name `entry`, unless it is there: returns the entry that has the same name, or -1. */
+  insert(entry: number): number {
     const slots = this.#slots;
     const mask = this.#mask;
-    const hash = this.#hashes[was];
+    const hash = this.#hash(this.#view, this.#starts[entry], this.#ends[entry]);
     for (let i = hash & mask; ; i = (i + 1) & mask) {
       const other = slots[2 * i] - 1;
       if (other === NOT_FOUND) {
@@ -87,7 +83,7 @@ export class NameIndex {
   find(name: DataView, start: number, length: number): number {
     const slots = this.#slots;
     const mask = this.#mask;
-    const hash = hashName(name, start, start + length, this.#key0, this.#key1);
+    const hash = this.#hash(name, start, start + length);
     for (let i = hash & mask; ; i = (i + 1) & mask) {
       const entry = slots[2 * i] - 1;
       if (entry === NOT_FOUND) return NOT_FOUND;
@@ -102,6 +98,10 @@ export class NameIndex {
     }
   }
 
+  #hash(view: DataView, start: number, end: number): number {
+    return hashName(view, start, end, this.#keys[0], this.#keys[1]);
+  }
+
   #isSame(a: number, b: number): boolean {
     const length = this.#ends[a] - this.#starts[a];
     return (
@@ -111,7 +111,7 @@ export class NameIndex {
   }
 }
 
-/** HalfSipHash-1-3 of the bytes from `start` to `end`, 32 bits. */
+/** HalfSipHash-1-3 of the bytes from `start` to `end`, 32 bits; core/name_index.cc has it too. */
 function hashName(view: DataView, start: number, end: number, key0: number, key1: number) {
   // `| 0` tells V8 that all four are 32-bit integers from the start: without, it keeps them as
   // doubles, and the hash takes twice as long.

@@ -115,7 +115,7 @@ export function indexNames(
   for (let entry = kept; entry < count; entry++) {
     // Entries move down over those that gave way before them; without duplicates none does.
     if (kept !== entry) columns.move(entry, kept);
-    const earlier = index.insert(kept, entry);
+    const earlier = index.insert(kept);
     if (earlier === ABSENT) {
       kept++;
     } else if (duplicates === 'reject') {

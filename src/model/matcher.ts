@@ -187,7 +187,7 @@ function indexed(map: WeightMap, path: string, duplicates: DuplicatePolicy): Nam
     nameStarts[kept] = nameStarts[entry];
     nameEnds[kept] = nameEnds[entry];
     shards[kept] = shards[entry];
-    const earlier = index.insert(kept, entry);
+    const earlier = index.insert(kept);
     if (earlier === NOT_FOUND) kept++;
     else shards[earlier] = shards[kept];
   }
