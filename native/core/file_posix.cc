@@ -48,6 +48,29 @@ Status CheckRegular(mode_t mode) {
   return Status::NotAFile(KindOf(mode));
 }
 
+// While there is one, no more is read than is asked for. What is read here is a header, and what
+// lies behind it may not be needed; besides, Linux marks pages that it has read ahead, and a page
+// fault on one of those reads on from there: slices would bring in pages that they do not need.
+class NoReadAhead {
+ public:
+  explicit NoReadAhead(int descriptor) : descriptor_(descriptor) { Advise(kRandom); }
+  ~NoReadAhead() { Advise(kNormal); }
+  NoReadAhead(const NoReadAhead&) = delete;
+  NoReadAhead& operator=(const NoReadAhead&) = delete;
+
+ private:
+#ifdef __linux__
+  static constexpr int kRandom = POSIX_FADV_RANDOM;
+  static constexpr int kNormal = POSIX_FADV_NORMAL;
+  void Advise(int advice) const { posix_fadvise(descriptor_, 0, 0, advice); }
+#else
+  static constexpr int kRandom = 0;
+  static constexpr int kNormal = 1;
+  void Advise(int read_ahead) const { fcntl(descriptor_, F_RDAHEAD, read_ahead); }
+#endif
+  const int descriptor_;
+};
+
 }  // namespace
 
 Result<std::shared_ptr<const File>> File::Open(const std::string& path) {
@@ -88,6 +111,7 @@ File::~File() { close(descriptor_); }
 
 Result<size_t> File::Read(uint64_t offset, std::span<std::byte> target) const {
   PopulatePages(target, 0, target.size());
+  const NoReadAhead exactly(descriptor_);
   size_t done = 0;
   while (done < target.size()) {
     const size_t wanted = std::min(target.size() - done, kMaxReadBytes);
