@@ -1,7 +1,7 @@
 import { constants } from 'node:buffer';
 import { closeSync, ftruncateSync, openSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { safeOpen } from '../src/index.ts';
 import { childReport } from './support/child.ts';
 import { thrownBy } from './support/errors.ts';
@@ -90,4 +90,59 @@ it('says so when a tensor is longer than a typed array can be', async () => {
     // Its neighbours are not affected.
     expect(file.getTensor('chunk.0').data.at(-1)).toBe(0);
   }
+});
+
+describe('a tensor that is longer than a typed array can be', () => {
+  const FOUR_GIB = 2 ** 32;
+  // Around the places where Node 20 has to go from one buffer to the next, and at the ends.
+  const places = [0, 1, FOUR_GIB - 5, FOUR_GIB - 4, FOUR_GIB, LONG_BYTES - 4];
+
+  it.each(places)('is sliced from %i on, without a copy', async (start) => {
+    using file = await safeOpen(path);
+    const part = file.getSlice('long', [start, start + 4]);
+    expect(part.shape).toEqual([4]);
+    expect(part.zeroCopy).toBe(true);
+    part.bytes.set([1, 2, 3, 4]);
+    expect([...file.getSlice('long', [start, start + 4]).data]).toEqual([1, 2, 3, 4]);
+    expect([...part.slice([1, 3]).data]).toEqual([2, 3]);
+    expect(file.getSlice('long', start + 2).data[0]).toBe(3);
+  });
+
+  it('is sliced all over with few buffers', async () => {
+    using file = await safeOpen(path);
+    const tensor = file.getTensor('long');
+    const buffers = new Set<ArrayBufferLike>();
+    const step = 2 ** 28;
+    for (let start = 0; start < LONG_BYTES; start += step) {
+      // Parts that overlap, some of them over the end of a buffer.
+      const part = tensor.slice([start, start + step + 12_345]);
+      buffers.add(part.data.buffer);
+      expect(part.data.at(-1)).toBe(0);
+    }
+    expect(buffers.size).toBeLessThanOrEqual(3);
+    const half = tensor.slice([1.5e9, 5e9]);
+    expect(half.data.length).toBe(3.5e9);
+  });
+
+  it('is gathered from with no buffer over it', async () => {
+    using file = await safeOpen(path);
+    const before = process.memoryUsage().external;
+    const every = file.getSlice('long', [null, null, 1e9]);
+    expect([...every.data]).toEqual([0, 0, 0, 0, 0, 0]);
+    expect((await file.getTensor('long').sliceAsync([[null, null, -3e9]])).data.length).toBe(2);
+    expect(process.memoryUsage().external - before).toBeLessThan(2 ** 20);
+  });
+
+  it('can still be too long, and says so', async () => {
+    using file = await safeOpen(path);
+    const most = file.getSlice('long', [1, null]);
+    if (constants.MAX_LENGTH >= LONG_BYTES) {
+      expect(most.data.length).toBe(LONG_BYTES - 1);
+    } else {
+      expect(await thrownBy(() => most.data)).toBeInstanceOf(RangeError);
+      const gathering = await thrownBy(() => file.getSlice('long', [null, null, -1]));
+      expect(gathering).toBeInstanceOf(RangeError);
+      expect(gathering.message).toContain(String(constants.MAX_LENGTH));
+    }
+  });
 });
