@@ -52,6 +52,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   safetensors::RegisterNames(env, exports);
   safetensors::RegisterPages(env, exports);
   safetensors::RegisterGather(env, exports);
+  safetensors::RegisterKernels(env, exports);
   safetensors::RegisterOutput(env, exports);
   return exports;
 }

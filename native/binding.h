@@ -10,14 +10,15 @@
 
 namespace safetensors {
 
-void RegisterFile(Napi::Env env, Napi::Object exports);    // binding_file.cc
-void RegisterRange(Napi::Env env, Napi::Object exports);   // binding_range.cc
-void RegisterBuffer(Napi::Env env, Napi::Object exports);  // binding_buffer.cc
-void RegisterHold(Napi::Env env, Napi::Object exports);    // binding_hold.cc
-void RegisterNames(Napi::Env env, Napi::Object exports);   // binding_names.cc
-void RegisterPages(Napi::Env env, Napi::Object exports);   // binding_pages.cc
-void RegisterGather(Napi::Env env, Napi::Object exports);  // binding_gather.cc
-void RegisterOutput(Napi::Env env, Napi::Object exports);  // binding_output.cc
+void RegisterFile(Napi::Env env, Napi::Object exports);     // binding_file.cc
+void RegisterRange(Napi::Env env, Napi::Object exports);    // binding_range.cc
+void RegisterBuffer(Napi::Env env, Napi::Object exports);   // binding_buffer.cc
+void RegisterHold(Napi::Env env, Napi::Object exports);     // binding_hold.cc
+void RegisterNames(Napi::Env env, Napi::Object exports);    // binding_names.cc
+void RegisterPages(Napi::Env env, Napi::Object exports);    // binding_pages.cc
+void RegisterGather(Napi::Env env, Napi::Object exports);   // binding_gather.cc
+void RegisterOutput(Napi::Env env, Napi::Object exports);   // binding_output.cc
+void RegisterKernels(Napi::Env env, Napi::Object exports);  // binding_kernels.cc
 
 // A failure of the core as a JavaScript Error; src/native.ts gives it Node's message and code.
 // Properties: `errno` (negative, as Node has it) and `syscall`, or `notAFile`.

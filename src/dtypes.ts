@@ -50,6 +50,7 @@ export type TensorData<D extends Dtype = Dtype> = DataByDtype[D];
 
 interface TensorDataConstructor {
   readonly BYTES_PER_ELEMENT: number;
+  new (length: number): TensorData;
   new (buffer: ArrayBufferLike, byteOffset: number, length: number): TensorData;
 }
 

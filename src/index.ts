@@ -1,4 +1,24 @@
 export type { Container, OpenOptions, TensorInfo } from './container.ts';
+export {
+  type BlockScaledAsyncOptions,
+  type BlockScaledOptions,
+  decodeBlockScaled,
+  decodeBlockScaledAsync,
+} from './decode/block-scaled.ts';
+export {
+  type EncodeAsyncOptions,
+  type EncodedDtype,
+  type EncodeOptions,
+  fromFloat32,
+  fromFloat32Async,
+} from './decode/from-float32.ts';
+export type { DecodeOptions } from './decode/lanes.ts';
+export {
+  decodeMxfp4,
+  decodeMxfp4Async,
+  type Mxfp4AsyncOptions,
+  type Mxfp4Options,
+} from './decode/mxfp4.ts';
 export type { Dtype, TensorData } from './dtypes.ts';
 export { SafetensorsError, type SafetensorsErrorCode } from './errors.ts';
 export { loadFile, SafetensorsFile, safeOpen, safeOpenSync } from './file.ts';

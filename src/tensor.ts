@@ -1,8 +1,11 @@
 import { checkObject, checkSignal } from './arguments.ts';
+import type { DecodeOptions } from './decode/lanes.ts';
+import { type Encoded, toFloat32, toFloat32Async } from './decode/to-float32.ts';
 import type { Dtype, DtypeInfo, TensorData } from './dtypes.ts';
 import { elementsIn } from './layout.ts';
 import { planSlice, type SlicePlan, type SliceRange } from './slice.ts';
 import type { Storage } from './storage.ts';
+import { TensorSource } from './write/source.ts';
 
 /** Where the bytes of a tensor are. */
 export interface TensorPlace {
@@ -204,6 +207,39 @@ export class Tensor<D extends Dtype = Dtype> {
   #copied({ shape, runs }: SlicePlan, storage: Storage): Tensor<D> {
     const part = { begin: 0, end: runs.byteLength, shape };
     return new Tensor(storage, this.#entry, this.#name, part);
+  }
+
+  /**
+   * The elements as F32, in `out` or in memory of their own: exactly, or rounded to the nearest, ties
+   * to even (I32, U32, I64, U64, F64). BOOL becomes 0 and 1, F8_E8M0 powers of two. A NaN keeps its
+   * sign and the upper bits of its mantissa, and is quiet, but for BF16 and F32, which keep all bits.
+   *
+   * Done on this thread: {@link toFloat32Async} leaves it to others.
+   *
+   * @param out as many elements as the tensor has, apart from its own memory
+   * @returns `out`, or a new array
+   * @throws {SafetensorsError} CLOSED; UNSUPPORTED_DTYPE for C64; FILE_CHANGED when pages are lost
+   * @throws {TypeError}, {RangeError} for another `out`, or when no array can be so long
+   */
+  toFloat32(out?: Float32Array): Float32Array {
+    return toFloat32(this.#encoded(), out);
+  }
+
+  /**
+   * As {@link toFloat32}, on other threads. `out` must not be moved or resized before the promise is
+   * settled; what it has in it after a failure is not defined. Closing the container is safe: the
+   * promise is then rejected with CLOSED, unless all was read already.
+   *
+   * @param options `signal` ends the work: the promise is rejected with its reason
+   * @throws {SafetensorsError} CLOSED; UNSUPPORTED_DTYPE for C64; FILE_CHANGED when pages are lost
+   */
+  async toFloat32Async(out?: Float32Array, options?: DecodeOptions): Promise<Float32Array> {
+    return toFloat32Async(this.#encoded(), out, options);
+  }
+
+  #encoded(): Encoded {
+    const { storage, begin, end } = placeOf(this) as TensorPlace;
+    return { source: new TensorSource(storage, begin, end), dtype: this.dtype, name: this.name };
   }
 
   #view(): TensorData {

@@ -25,12 +25,14 @@ const LAYERS: readonly Layer[] = [
       'model',
       'update-metadata',
       'save',
+      'block-decode',
       'write',
       'file',
       'memory',
       'container',
       'prefetch',
       'tensor',
+      'decode',
       'slice',
       'dtypes',
       'errors',
@@ -56,7 +58,7 @@ const LAYERS: readonly Layer[] = [
   {
     name: 'save',
     files: /^write\/(save-file|temporary|writer|ending)\.ts$/,
-    imports: ['atomic-file', 'write', 'path', 'storage', 'abort', ...BASE],
+    imports: ['atomic-file', 'write', 'source', 'path', 'storage', 'abort', ...BASE],
   },
   {
     name: 'update-metadata',
@@ -69,9 +71,14 @@ const LAYERS: readonly Layer[] = [
     imports: ['native', ...BASE],
   },
   {
+    name: 'block-decode',
+    files: /^decode\/(block-scaled|mxfp4)\.ts$/,
+    imports: ['write', 'decode', 'arguments', 'native', ...BASE],
+  },
+  {
     name: 'write',
-    files: /^write\/(inputs|options|source|plan|chunks|lanes|pieces|serialize|metadata-item)\.ts$/,
-    imports: ['arguments', 'tensor', 'storage', 'header', ...BASE],
+    files: /^write\/(inputs|options|plan|chunks|lanes|pieces|serialize|metadata-item)\.ts$/,
+    imports: ['arguments', 'tensor', 'source', 'storage', 'header', ...BASE],
   },
   {
     name: 'file',
@@ -118,8 +125,14 @@ const LAYERS: readonly Layer[] = [
   {
     name: 'tensor',
     files: /^tensor\.ts$/,
-    imports: ['arguments', 'storage', 'slice', 'header', ...BASE],
+    imports: ['arguments', 'decode', 'source', 'storage', 'slice', 'header', ...BASE],
   },
+  {
+    name: 'decode',
+    files: /^decode\/(from-float32|kernels|lanes|memory|to-float32)\.ts$/,
+    imports: ['arguments', 'source', 'storage', 'native', ...BASE],
+  },
+  { name: 'source', files: /^write\/source\.ts$/, imports: ['storage'] },
   {
     name: 'buffer-storage',
     files: /^buffer-storage\.ts$/,
@@ -153,6 +166,8 @@ const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
   container: ['node:util'],
   prefetch: ['node:timers/promises', 'node:util'],
   'available-memory': ['node:fs', 'node:os'],
+  decode: ['node:os', 'node:util'],
+  'block-decode': ['node:util'],
   arguments: ['node:util'],
   slice: ['node:util'],
   'buffer-storage': ['node:timers/promises'],
@@ -285,7 +300,10 @@ describe('includes of C++', () => {
       }
       if (!quoted) continue;
       expect(natives, `${file} includes a file that is there`).toContain(`native/${target}`);
-      if (file.startsWith('native/core/')) expect(target, file).toMatch(/^core\//);
+      for (const folder of ['core', 'kernels']) {
+        if (!file.startsWith(`native/${folder}/`)) continue;
+        expect(target, file).toMatch(new RegExp(`^${folder}/`));
+      }
     }
   });
 

@@ -39,7 +39,9 @@ const makeFile = fileMaker();
 const folder = temporaryFolder();
 
 /** Codes for operations that there are none of yet. */
-const RESERVED: readonly ErrorName[] = ['UNSUPPORTED_DTYPE'];
+const RESERVED: readonly ErrorName[] = [];
+
+const C64 = { name: 'c', dtype: 'C64', shape: [1], data: new Uint8Array(8) };
 
 interface HeaderCase {
   code: ErrorName;
@@ -435,6 +437,14 @@ describe.each(Object.entries(OPEN_WAYS))('a container of %s', (way, open) => {
     expectError(error, 'SLICE_RANGE');
     expect(error.tensor).toBe(name);
     expect(error.message).toMatch(/axis 0: expected an index from .* found 1000$/);
+  });
+
+  it('UNSUPPORTED_DTYPE', async () => {
+    using container = await open(makeFile(buildFile([C64])));
+    const error = await thrownBy(() => container.getTensor(C64.name).toFloat32());
+    expectError(error, 'UNSUPPORTED_DTYPE');
+    expect(error.tensor).toBe(C64.name);
+    expect(error.message).toMatch(/C64 has no meaning as F32$/);
   });
 
   it('CLOSED: in the middle of an iteration', async () => {

@@ -1,8 +1,10 @@
-// Memory of our own, which nothing is mapped to.
+// Pages of memory by its address, whosever it is.
 #pragma once
 
 #include <cstddef>
 #include <span>
+
+#include "core/status.h"
 
 namespace safetensors {
 
@@ -10,5 +12,17 @@ namespace safetensors {
 // for each 4 KiB takes longer than reading what goes there (12 MB: 3.1 ms against 1.7). Whatever is
 // refused here the faults will do.
 void PopulatePages(std::span<std::byte> memory, size_t begin, size_t end);
+
+// Only asks for huge pages, for when they are touched.
+void PreferHugePages(std::span<std::byte> memory);
+
+// Whether memory has been touched before, as far as its middle tells. True where the system cannot
+// say.
+bool IsTouched(std::span<const std::byte> memory);
+
+// Brings memory that is to be read into memory. EFAULT where it is mapped from a file that no
+// longer has it: reading it would raise a signal. Says nothing of what happens later, and on
+// systems that have no call for it nothing at all.
+Status CheckReadable(std::span<const std::byte> memory);
 
 }  // namespace safetensors

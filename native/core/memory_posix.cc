@@ -1,30 +1,78 @@
 #include <sys/mman.h>
 
+#include <cerrno>
 #include <cstdint>
 
+#include "core/mapping.h"
 #include "core/memory.h"
 
 namespace safetensors {
 
-void PopulatePages(std::span<std::byte> memory, size_t begin, size_t end) {
-#ifdef __linux__
-  constexpr uintptr_t kPage = 4096;
-  constexpr uintptr_t kHugePage = uintptr_t{2} << 20;
+namespace {
+
+constexpr uintptr_t kHugePage = uintptr_t{2} << 20;  // of x86-64, and of arm64 with 4 KiB pages
+
+// Whether there is a whole huge page to ask for.
+bool AdviseHugePages(std::span<std::byte> memory) {
   const auto address = reinterpret_cast<uintptr_t>(memory.data());
-  const uintptr_t first_huge = (address + kHugePage - 1) & ~(kHugePage - 1);
-  const uintptr_t last_huge = (address + memory.size()) & ~(kHugePage - 1);
-  if (first_huge >= last_huge) return;
+  const uintptr_t first = (address + kHugePage - 1) & ~(kHugePage - 1);
+  const uintptr_t last = (address + memory.size()) & ~(kHugePage - 1);
+  if (first >= last) return false;
+#ifdef MADV_HUGEPAGE
+  madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+#endif
+  return true;
+}
+
+}  // namespace
+
+void PopulatePages(std::span<std::byte> memory, size_t begin, size_t end) {
   // All of the memory, each time: parts of their own would each become a mapping of their own.
-  madvise(reinterpret_cast<void*>(first_huge), last_huge - first_huge, MADV_HUGEPAGE);
+  if (!AdviseHugePages(memory)) return;
 #ifdef MADV_POPULATE_WRITE
+  constexpr uintptr_t kPage = 4096;
+  const auto address = reinterpret_cast<uintptr_t>(memory.data());
   const uintptr_t first = (address + begin) & ~(kPage - 1);
   madvise(reinterpret_cast<void*>(first), address + end - first, MADV_POPULATE_WRITE);
-#endif
 #else
-  static_cast<void>(memory);
   static_cast<void>(begin);
   static_cast<void>(end);
 #endif
+}
+
+void PreferHugePages(std::span<std::byte> memory) { AdviseHugePages(memory); }
+
+Status CheckReadable(std::span<const std::byte> memory) {
+#ifdef __linux__
+#ifndef MADV_POPULATE_READ
+  constexpr int MADV_POPULATE_READ = 22;  // linux/mman.h of Linux 5.14
+#endif
+  if (memory.empty()) return Status::Ok();
+  const uint64_t page = Mapping::PageBytes();
+  const auto begin = reinterpret_cast<uintptr_t>(memory.data());
+  const uintptr_t first = begin & ~(page - 1);
+  const size_t length = begin + memory.size() - first;
+  if (madvise(reinterpret_cast<void*>(first), length, MADV_POPULATE_READ) != 0 && errno == EFAULT) {
+    return Status::System(EFAULT, "madvise");
+  }
+#else
+  static_cast<void>(memory);
+#endif
+  return Status::Ok();
+}
+
+bool IsTouched(std::span<const std::byte> memory) {
+  if (memory.empty()) return true;
+  const uint64_t page = Mapping::PageBytes();
+  const uintptr_t middle = reinterpret_cast<uintptr_t>(memory.data()) + memory.size() / 2;
+#ifdef __linux__
+  unsigned char in_core = 1;
+#else
+  char in_core = 1;
+#endif
+  // Only the address of the page is needed: nothing is written through it.
+  if (mincore(reinterpret_cast<void*>(middle & ~(page - 1)), page, &in_core) != 0) return true;
+  return (in_core & 1) != 0;
 }
 
 }  // namespace safetensors

@@ -50,9 +50,16 @@ export function runCommand(
 export function runChild(
   name: string,
   args: readonly string[],
-  { nodeFlags = [], timeoutMs }: { nodeFlags?: readonly string[]; timeoutMs?: number } = {},
+  {
+    nodeFlags = [],
+    timeoutMs,
+    env,
+  }: { nodeFlags?: readonly string[]; timeoutMs?: number; env?: NodeJS.ProcessEnv } = {},
 ): Promise<ChildResult> {
-  const options = timeoutMs === undefined ? {} : { timeoutMs };
+  const options = {
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(env && { env: { ...process.env, ...env } }),
+  };
   return runCommand(...childCommand(name, args, nodeFlags), options);
 }
 

@@ -1,0 +1,45 @@
+// Which sets this processor can run.
+#include "kernels/sets.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+namespace safetensors {
+namespace {
+
+#if defined(__x86_64__)
+bool HasAvx2AndF16c() {
+  // The builtin also asks whether the system saves the registers; not every compiler's knows F16C,
+  // which needs no other registers.
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __builtin_cpu_supports("avx2") && __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 &&
+         (ecx & bit_F16C) != 0;
+}
+#endif
+
+struct Sets {
+  std::array<const KernelSet*, 2> sets;
+  size_t count = 0;
+  void Add(const KernelSet& set) { sets[count++] = &set; }
+};
+
+Sets FindSets() {
+  Sets found{};
+#if defined(__x86_64__)
+  if (HasAvx2AndF16c()) found.Add(kAvx2Kernels);
+#elif defined(__aarch64__)
+  found.Add(kNeonKernels);
+#endif
+  found.Add(kScalarKernels);
+  return found;
+}
+
+}  // namespace
+
+std::span<const KernelSet* const> AvailableKernels() {
+  static const Sets kFound = FindSets();
+  return {kFound.sets.data(), kFound.count};
+}
+
+}  // namespace safetensors
