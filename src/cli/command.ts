@@ -4,8 +4,7 @@ import { Interruption, interruptible } from './interruption.ts';
 import { printError } from './terminal.ts';
 
 /** What a model may be given as. */
-export const MODEL_ARGUMENT =
-  'a .safetensors file, the folder of a model, or its .safetensors.index.json';
+export const MODEL_ARGUMENT = 'a file, the folder of a model, or its index';
 
 /** Text for the end of a command's help. */
 export function examples(...lines: string[]): string {

@@ -1,24 +1,19 @@
 import { escapeText } from '../escape.ts';
 import type { Inspection } from './inspect.ts';
 import { type Entry, isSharded, totalsByDtype, totalsOf } from './listing.ts';
+import { metadataLines } from './metadata-text.ts';
 import { type Column, tableLines } from './table.ts';
 import type { Terminal } from './terminal.ts';
 import {
   countOf,
-  fitEnd,
   fitMiddle,
   formatBytes,
   formatCount,
   joinToWidth,
   shownName,
   shownShape,
-  shownText,
-  widthOf,
 } from './text.ts';
 import { type TreeNode, treeNodes } from './tree.ts';
-
-/** Widest column of metadata keys on a terminal, as a part of its width. */
-const KEYS_PART = 1 / 3;
 
 /** What a person reads of a file. */
 export function* inspectionLines(inspection: Inspection, terminal: Terminal): Generator<string> {
@@ -32,7 +27,11 @@ export function* inspectionLines(inspection: Inspection, terminal: Terminal): Ge
     yield '';
     yield* totalsTable(entries, terminal);
   }
-  yield* metadataLines(inspection, terminal);
+  const { metadata } = inspection.container;
+  if (Object.keys(metadata).length === 0) return;
+  yield '';
+  yield terminal.colors.bold('metadata');
+  yield* metadataLines(metadata, terminal);
 }
 
 function* heading(
@@ -127,22 +126,6 @@ function* totalsTable(entries: readonly Entry[], terminal: Terminal): Generator<
     formatBytes(byteLength),
   ]);
   yield* tableLines(columns, cells, terminal);
-}
-
-function* metadataLines({ container }: Inspection, { width, colors }: Terminal): Generator<string> {
-  const metadata = Object.entries(container.metadata);
-  if (metadata.length === 0) return;
-  yield '';
-  yield colors.bold('metadata');
-  const limit = Math.max(1, Math.floor(width * KEYS_PART));
-  const keys = metadata.map(([key]) => fitMiddle(shownName(key), limit));
-  const keyWidth = keys.reduce((widest, key) => Math.max(widest, widthOf(key)), 0);
-  for (const [index, [, value]] of metadata.entries()) {
-    const key = keys[index];
-    const space = ' '.repeat(Number.isFinite(width) ? keyWidth - widthOf(key) + 2 : 2);
-    const shown = fitEnd(shownText(value), width - keyWidth - 2);
-    yield `${colors.cyan(key)}${space}${shown}`.trimEnd();
-  }
 }
 
 function zeroCopyColor({ colors }: Terminal): (cell: string) => string {

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { examples } from './command.ts';
 import { addDiff, addHash, addInspect, addVerify } from './reading-commands.ts';
 import { escapeMessage } from './text.ts';
+import { addMerge, addMetadata, addSplit } from './writing-commands.ts';
 
 const { version }: { version: string } = JSON.parse(
   readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
@@ -11,7 +12,9 @@ const { version }: { version: string } = JSON.parse(
 /** The whole command line, to be given its arguments. */
 export function program(): Command {
   const command = new Command('safetensors')
-    .description('Look into .safetensors files and sharded models, verify and compare them.')
+    .description(
+      'Look into .safetensors files and sharded models; verify, compare, merge and split them.',
+    )
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
     .helpCommand('help [command]', 'print help for a command')
@@ -20,22 +23,30 @@ export function program(): Command {
     .exitOverride()
     .addHelpText(
       'after',
-      examples('inspect model.safetensors', 'verify *.safetensors', 'diff old.safetensors new/'),
+      examples(
+        'inspect model.safetensors',
+        'verify *.safetensors',
+        'merge model/ -o model.safetensors',
+      ),
     )
     .addHelpText('after', EXIT_CODES);
   addInspect(command);
   addVerify(command);
   addDiff(command);
   addHash(command);
+  addMetadata(command);
+  addMerge(command);
+  addSplit(command);
   return command;
 }
 
 const EXIT_CODES = `
 Exit codes:
   0    fine
-  1    a file is bad or cannot be used, nothing matched, or (diff) there are differences
-  2    wrong usage; (diff) a file could not be compared
-  130  ended by Ctrl-C; 143 and 129 by other signals
+  1    a file is bad or cannot be used, nothing matched; diff: they differ
+  2    wrong usage; diff: a file could not be compared
+  130  ended by Ctrl-C (143 by SIGTERM, 129 by SIGHUP)
+
 A command that writes leaves nothing half-written, however it ends.`;
 
 /** Commander's messages quote arguments, which may have come from anywhere. */

@@ -14,8 +14,8 @@ const GAP = '  ';
 
 /** How far something has come. */
 export interface Progress extends Disposable {
-  /** @param bytes All so far. */
-  update(bytes: number): void;
+  /** Takes what the library tells while it writes. */
+  update(now: { bytes: number; totalBytes: number }): void;
 }
 
 const SILENT: Progress = { update() {}, [Symbol.dispose]() {} };
@@ -24,24 +24,38 @@ const SILENT: Progress = { update() {}, [Symbol.dispose]() {} };
  * A bar on standard error, from the second second on and until it is disposed of, when it leaves
  * nothing behind. Where standard error is no terminal, or one that cannot go back, there is none.
  */
-export function showProgress(label: string, totalBytes: number): Progress {
+export function showProgress(label: string): Progress {
   const { stderr, env } = process;
   if (!stderr.isTTY || env.TERM === 'dumb') return SILENT;
   const terminal = terminalOf(stderr, env);
-  let bytes = 0;
+  let last = { bytes: 0, totalBytes: 0 };
   let bar: SingleBar | undefined;
+  let isPatient = true;
   const timer = setTimeout(() => {
+    isPatient = false;
+    show();
+  }, PATIENCE_MS);
+  const show = () => {
+    const { bytes, totalBytes } = last;
+    // Before the first bytes, nothing is known of all.
+    if (isPatient || totalBytes === 0) return;
+    if (bar) {
+      bar.update(bytes);
+      return;
+    }
     bar = barOf(label, terminal);
     bar.start(totalBytes, bytes);
-  }, PATIENCE_MS);
+  };
   return {
     update(now) {
-      bytes = now;
-      bar?.update(now);
+      last = now;
+      show();
     },
     [Symbol.dispose]() {
       clearTimeout(timer);
+      isPatient = true;
       bar?.stop();
+      bar = undefined;
     },
   };
 }

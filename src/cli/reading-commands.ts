@@ -51,7 +51,7 @@ export function addVerify(parent: Command): void {
       'Check files against every rule of the format; of a model, its index and all its shards. Reads ' +
         'headers only. Exit code 0: all are good; 1: one is bad, or cannot be opened; 2: wrong usage.',
     )
-    .argument('<path...>', '.safetensors files, folders of models, or .safetensors.index.json')
+    .argument('<path...>', 'files, folders of models, or indexes')
     .option('-q, --quiet', 'print bad files only')
     .addOption(new Option('-j, --json', 'print JSON').conflicts('quiet'))
     .addHelpText('after', examples('verify *.safetensors', 'verify --quiet models/* && echo good'))
@@ -95,7 +95,7 @@ export function addHash(parent: Command): void {
       'Print the SHA-256 of a file as sha256sum does, or of all files of a model, or of the bytes of ' +
         'each tensor in the order of the data, which other tensors and the header do not change.',
     )
-    .argument('<path>', `${MODEL_ARGUMENT}; without --per-tensor, any file`)
+    .argument('<path>', `${MODEL_ARGUMENT}; or any file at all`)
     .option('-t, --per-tensor', 'hash each tensor')
     .option('-j, --json', 'print JSON')
     .addHelpText(

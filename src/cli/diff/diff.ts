@@ -43,8 +43,8 @@ async function compare(
   const { onlyInA, onlyInB, pairs } = matchTensors(a, b);
   const comparable = headersOnly ? [] : pairs.filter(isComparable);
   const totalBytes = comparable.reduce((sum, { a: { byteLength } }) => sum + byteLength, 0);
-  using progress = showProgress('comparing', totalBytes);
-  const onProgress = (bytes: number) => progress.update(bytes);
+  using progress = showProgress('comparing');
+  const onProgress = (bytes: number) => progress.update({ bytes, totalBytes });
   const differences = await compareData({ a, b }, comparable, { signal, onProgress });
   const changes = pairs
     .map((pair) => ({ ...pair, elements: differences.get(pair) }))

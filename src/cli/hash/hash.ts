@@ -84,11 +84,11 @@ async function tensorParts(model: SafetensorsModel): Promise<Part[]> {
 async function digestsOf(parts: readonly Part[], signal: AbortSignal): Promise<string[]> {
   const ranges = parts.map(({ range }) => range);
   const totalBytes = ranges.reduce((sum, { begin, end }) => sum + end - begin, 0);
-  using progress = showProgress('hashing', totalBytes);
+  using progress = showProgress('hashing');
   let read = 0;
   const onBytes = (bytes: number) => {
     read += bytes;
-    progress.update(read);
+    progress.update({ bytes: read, totalBytes });
   };
   return await hashRanges(ranges, { signal, onBytes });
 }
