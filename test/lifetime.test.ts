@@ -5,6 +5,7 @@ import type { Holdings } from './children/support/process.ts';
 import { buildFile, patternBytes } from './support/build.ts';
 import { childReport, runChild } from './support/child.ts';
 import { thrownBy } from './support/errors.ts';
+import { rounds } from './support/rounds.ts';
 import { fileMaker } from './support/temporary.ts';
 
 const makeFile = fileMaker();
@@ -152,15 +153,16 @@ describe('memory', () => {
     expect(after.rssBytes - before.rssBytes).toBeLessThan(24 * MEGABYTE);
   };
 
+  const OPENS = rounds(100_000);
   it.each(['at-once', 'sync', 'async'])(
-    '100,000 rounds of opening, reading and closing leak nothing: %s',
+    `${OPENS} rounds of opening, reading and closing leak nothing: %s`,
     async (mode) => {
       const report = await childReport<{ sum: number; before: Holdings; after: Holdings }>(
         'open-close-rounds',
-        [makeFile(bytes), 'a', '100000', mode],
+        [makeFile(bytes), 'a', `${OPENS}`, mode],
         { nodeFlags: ['--expose-gc'], timeoutMs: 120_000 },
       );
-      expect(report.sum).toBe(100_000);
+      expect(report.sum).toBe(OPENS);
       expectNoLeak(report);
     },
     120_000,
@@ -215,7 +217,7 @@ describe('memory', () => {
   it('workers may be terminated at any moment', async () => {
     const report = await childReport<{ before: Holdings; after: Holdings }>(
       'terminated-workers',
-      [makeFile(bytes), 'a', '200'],
+      [makeFile(bytes), 'a', `${rounds(200)}`],
       { nodeFlags: ['--expose-gc'], timeoutMs: 120_000 },
     );
     expectNoLeak(report);

@@ -8,6 +8,7 @@ import { anyModel, compactHeader, fileOf, looseHeader } from './support/arbitrar
 import { childReport, runCommand } from './support/child.ts';
 import { thrownBy } from './support/errors.ts';
 import { INDEX, indexOf, shardName, u8, writeModel } from './support/models.ts';
+import { rounds } from './support/rounds.ts';
 import { temporaryFolder } from './support/temporary.ts';
 
 const MEGABYTE = 2 ** 20;
@@ -134,13 +135,13 @@ describe('descriptors', () => {
 
 /** Child processes, because a mistake here is a crash or a leak. */
 describe('memory', () => {
-  const rounds: [string, number][] = [
+  const ways: [string, number][] = [
     ['close', 400],
     ['drop', 400],
     ['fail', 400],
     ['terminate', 40],
   ];
-  it.each(rounds)(
+  it.each(ways)(
     'rounds of opening leak nothing: %s',
     async (mode, count) => {
       const folder = manyShards(40);
@@ -150,7 +151,7 @@ describe('memory', () => {
       }
       const { before, after } = await childReport<{ before: Holdings; after: Holdings }>(
         'model-rounds',
-        [mode, folder, String(count)],
+        [mode, folder, String(rounds(count))],
         { nodeFlags: ['--expose-gc'], timeoutMs: 120_000 },
       );
       expect(after.descriptors).toBe(before.descriptors);

@@ -15,6 +15,7 @@ import {
   runChild,
   runCommand,
 } from './support/child.ts';
+import { rounds } from './support/rounds.ts';
 import { temporaryFolder } from './support/temporary.ts';
 
 const root = temporaryFolder();
@@ -34,7 +35,7 @@ function temporaries(folder: string): string[] {
 }
 
 describe('kill −9', () => {
-  const KILLS = 200;
+  const KILLS = rounds(200);
   const AT_ONCE = 4;
   const MOST_MS = 120;
 

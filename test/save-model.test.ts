@@ -26,6 +26,7 @@ import { patternBytes } from './support/build.ts';
 import { runChild } from './support/child.ts';
 import { thrownBy } from './support/errors.ts';
 import { INDEX, indexOf, shardName } from './support/models.ts';
+import { rounds } from './support/rounds.ts';
 import { temporaryFolder } from './support/temporary.ts';
 
 const SINGLE = 'model.safetensors';
@@ -380,7 +381,7 @@ describe('a crash leaves the earlier model, the new one, or none', () => {
     const script = fileURLToPath(new URL('../out/test/children/save-model.js', import.meta.url));
     const counts = { opened: 0, refused: 0 };
     let generation = 1;
-    for (let round = 0; round < 40; round++) {
+    for (let round = 0; round < rounds(40); round++) {
       const child = spawn(process.execPath, [script, 'forever', folder, String(generation)], {
         stdio: ['ignore', 'pipe', 'inherit'],
       });
@@ -399,6 +400,6 @@ describe('a crash leaves the earlier model, the new one, or none', () => {
         generation = found + 1;
       }
     }
-    expect(counts.opened).toBeGreaterThan(5);
+    expect(counts.opened).toBeGreaterThan(0);
   }, 120_000);
 });

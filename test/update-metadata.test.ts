@@ -27,6 +27,7 @@ import { patternBytes, rawFile } from './support/build.ts';
 import { beginningChild } from './support/child.ts';
 import { thrownBy } from './support/errors.ts';
 import { python, runPython, withoutPython } from './support/python.ts';
+import { rounds } from './support/rounds.ts';
 import { writeSparseFile } from './support/sparse.ts';
 import { temporaryFolder } from './support/temporary.ts';
 
@@ -350,7 +351,7 @@ describe('refuses, and leaves the file as it was', () => {
 });
 
 describe('kill −9', () => {
-  const KILLS = 30;
+  const KILLS = rounds(30);
 
   it.each([
     ['of changes in place', 3000, 4000],
