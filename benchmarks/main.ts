@@ -2,30 +2,39 @@
  * `npm run bench`: measures the targets of this package and prints which are met.
  *
  * Every driver of a trial runs in a process of its own, one after the other, round by round. The
- * exit code is 0 even when a target is missed; it is not when a driver fails or two of them did not
- * do the same work. Results are written to out/bench.json too.
+ * exit code is 0 even when a target is missed; it is not when a driver fails, two of them did not
+ * do the same work, or a file was not cold that had to be. Results are written to out/bench.json too;
+ * `--charts` draws its charts.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
+import { type Ceiling, measureCeiling } from './harness/ceiling.ts';
+import type { Chart } from './harness/chart.ts';
 import { notMeasured } from './harness/compare.ts';
+import { drawCharts } from './harness/draw.ts';
 import { findReference, nodeDriver, nodeOfVersion, ROOT } from './harness/drivers.ts';
 import { describeMachine } from './harness/machine.ts';
-import { formatMachine, formatSummary, formatTrial, type TrialResult } from './harness/report.ts';
+import { formatCeiling, formatMachine, formatSummary, formatTrial } from './harness/report.ts';
+import { readResults, type TrialResult, writeResults } from './harness/results.ts';
 import { NotMeasured, type Setting } from './harness/trial.ts';
+import { atEnd } from './harness/undo.ts';
 import { TRIALS } from './trials/all.ts';
+import { weights } from './trials/files.ts';
 
 const ROUNDS = 10;
 const QUICK_ROUNDS = 3;
-const RESULTS = join(ROOT, 'out', 'bench.json');
 
 interface Options {
   quick: boolean;
+  tiny: boolean;
   json: boolean;
-  filter?: string;
+  charts: boolean;
+  filter: string[];
   node: string[];
   folder: string;
+  output: string;
   rounds?: number;
 }
 
@@ -35,43 +44,61 @@ function positive(text: string): number {
   return value;
 }
 
+const collect = (text: string, before: string[]) => [...before, text];
+
 function parseOptions(): Options {
   return new Command('npm run bench --')
-    .option('--quick', 'fewer repetitions; under two minutes', false)
+    .option('--quick', 'fewer repetitions and smaller files; under two minutes', false)
+    .option('--tiny', 'the smallest inputs, once: for tests of the suite, not for figures', false)
     .option('--json', 'print JSON', false)
-    .option('--filter <name>', `one trial of ${TRIALS.map(({ name }) => name).join(', ')}`)
+    .option('--charts', 'measure nothing; draw the charts of the results', false)
+    .option(
+      '--filter <name>',
+      `one trial of ${TRIALS.map(({ name }) => name).join(', ')}; may be repeated`,
+      collect,
+      [] as string[],
+    )
     .option(
       '--node <path>',
       'another Node for the trials of views; may be repeated',
-      (path: string, paths: string[]) => [...paths, path],
+      collect,
       [] as string[],
     )
     .option('--rounds <count>', 'repetitions', positive)
-    .option('--folder <path>', 'where to put the files (sparse, 685 GB)', tmpdir())
+    .option('--folder <path>', 'where to put the files: up to 12 GB, and sparse ones', tmpdir())
+    .option('--output <path>', 'where the results are', join(ROOT, 'out', 'bench.json'))
     .parse()
     .opts<Options>();
 }
 
-async function main(options: Options): Promise<void> {
-  const trials = TRIALS.filter(({ name }) => (options.filter ?? name) === name);
-  if (trials.length === 0) throw new Error(`no trial is called ${options.filter}`);
-  const folder = mkdtempSync(join(options.folder, 'safetensors-mmap-bench-'));
-  const cleanUp = () => rmSync(folder, { recursive: true, force: true });
-  process.once('SIGINT', () => {
-    cleanUp();
-    process.exit(130);
-  });
-  const reference = findReference();
-  const setting: Setting = {
+function chosen(names: readonly string[]) {
+  const unknown = names.find((name) => !TRIALS.some((trial) => trial.name === name));
+  if (unknown !== undefined) throw new Error(`no trial is called ${unknown}`);
+  return TRIALS.filter(({ name }) => names.length === 0 || names.includes(name));
+}
+
+function settingOf(options: Options, folder: string): Setting {
+  const quick = options.quick || options.tiny;
+  return {
     folder,
-    rounds: options.rounds ?? (options.quick ? QUICK_ROUNDS : ROUNDS),
-    quick: options.quick,
+    rounds: options.rounds ?? (options.tiny ? 1 : quick ? QUICK_ROUNDS : ROUNDS),
+    quick,
+    tiny: options.tiny,
     nodes: [process.execPath, ...options.node].map(nodeOfVersion),
     ours: nodeDriver('safetensors-mmap', 'safetensors-mmap'),
     jsonParse: nodeDriver('json-parse', 'JSON.parse'),
-    reference,
+    reference: findReference(),
     progress: (text) => console.error(`… ${text}`),
+    draw: () => {},
   };
+}
+
+async function main(options: Options): Promise<void> {
+  const trials = chosen(options.filter);
+  const folder = mkdtempSync(join(options.folder, 'safetensors-mmap-bench-'));
+  atEnd(() => rmSync(folder, { recursive: true, force: true }));
+  const setting = settingOf(options, folder);
+  const { reference, quick } = setting;
   const machine = describeMachine(
     folder,
     reference instanceof NotMeasured ? `not measured: ${reference.message}` : reference.name,
@@ -80,23 +107,30 @@ async function main(options: Options): Promise<void> {
     if (!options.json) console.log(`${text}\n`);
   };
   print(formatMachine(machine));
+  setting.progress('the disk');
+  const ceiling: Ceiling | string = await measureCeiling(folder, weights(setting, 'shared'));
+  print(formatCeiling(ceiling));
   const results: TrialResult[] = [];
-  try {
-    for (const trial of trials) {
-      const rows = await trial.run(setting).catch((error: unknown) => {
-        if (!(error instanceof NotMeasured)) throw error;
-        return [notMeasured(trial.title, 'all of its targets', error.message)];
-      });
-      results.push({ trial: trial.name, rows });
-      print(formatTrial(trial, rows));
-    }
-  } finally {
-    cleanUp();
+  for (const trial of trials) {
+    const charts: Chart[] = [];
+    const draw = (chart: Chart) => charts.push(chart);
+    const rows = await trial.run({ ...setting, draw }).catch((error: unknown) => {
+      if (!(error instanceof NotMeasured)) throw error;
+      return [notMeasured(trial.title, 'all of its targets', error.message)];
+    });
+    const at = new Date().toISOString();
+    results.push({ trial: trial.name, at, rounds: setting.rounds, quick, ceiling, rows, charts });
+    print(formatTrial(trial, rows));
   }
-  const report = JSON.stringify({ machine, quick: options.quick, results }, undefined, 2);
-  writeFileSync(RESULTS, `${report}\n`);
-  if (options.json) console.log(report);
+  mkdirSync(dirname(options.output), { recursive: true });
+  writeResults(options.output, { machine, results });
+  if (options.json) console.log(JSON.stringify({ machine, results }, undefined, 2));
   print(formatSummary(results));
 }
 
-await main(parseOptions());
+const options = parseOptions();
+if (options.charts) {
+  for (const path of await drawCharts(readResults(options.output))) console.log(path);
+} else {
+  await main(options);
+}

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import type { Collections } from './collections.ts';
 
 /** What a driver prints for the task `open`; times in milliseconds. */
 export interface OpenResult {
@@ -41,6 +42,58 @@ export interface SaveResult {
   memory?: number;
   /** SHA-256 of the file. */
   checksum?: string;
+}
+
+/** What a driver prints that reads all tensors and touches their pages; milliseconds from the open. */
+export interface TouchResult {
+  /** Until all tensors could be used. */
+  ready: number;
+  /** Until all of their pages were touched. */
+  time: number;
+  /** How many tensors, and the sum of a word of each page. */
+  checksum: string;
+}
+
+/** What the driver `reader` prints. */
+export interface ReaderResult {
+  /** Milliseconds. */
+  time: number;
+}
+
+/** What the driver `gc` prints: of opening a file and viewing all tensors. */
+export interface GcResult extends Collections {
+  /** Milliseconds. */
+  time: number;
+  /** How many views were made. */
+  checksum: string;
+}
+
+/** What the driver `loop` prints; milliseconds. */
+export interface LoopResult {
+  time: number;
+  /** Of the event loop, at the 99th percentile. */
+  delay: number;
+  longest: number;
+  /** Whether all is in memory. */
+  checksum: string;
+}
+
+/** What the driver `hold` prints. */
+export interface HoldResult {
+  /** How many tensors, and the sum of a word of each page. */
+  checksum: string;
+}
+
+/** What the driver `sizes` prints; milliseconds. */
+export interface SizesResult {
+  /** The first open of the process, and the median of further ones. */
+  first: number;
+  further: number;
+  /** The first and its views of all tensors, and the median of further ones. */
+  firstViews: number;
+  furtherViews: number;
+  /** How many tensors, and a word of the last. */
+  checksum: string;
 }
 
 export interface LastResult {

@@ -10,13 +10,16 @@
  *   array FILE PASSES          the peer: new Float32Array(buffer, offset, length), as many of them
  */
 import { setImmediate } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { openModel, type SafetensorsFile, safeOpenSync, type Tensor } from 'safetensors-mmap';
-import { FullCollections } from './full-collections.ts';
+import { CollectionObserver } from './collections.ts';
+import { collectGarbage, fillHeap } from './heap.ts';
 import type { ExternalResult, LastResult, ModelViewsResult, ViewsResult } from './results.ts';
 
-const collections = new FullCollections();
+const observer = new CollectionObserver();
+
+async function fullCollections(start: number, end: number): Promise<number> {
+  return (await observer.between(start, end)).full;
+}
 
 async function openAlone(path: string): Promise<ExternalResult> {
   // The addon is loaded and the caches of Node are filled by another open.
@@ -33,7 +36,7 @@ async function openAlone(path: string): Promise<ExternalResult> {
   return {
     opened: opened.external - before.external,
     viewed: viewed.external - opened.external,
-    fullCollections: await collections.between(start, end),
+    fullCollections: await fullCollections(start, end),
     checksum: `${file.size} ${view.length}`,
   };
 }
@@ -47,8 +50,8 @@ async function last(path: string, name: string): Promise<LastResult> {
   return {
     time: end - start,
     fullCollections: {
-      opening: await collections.between(start, opened),
-      reading: await collections.between(opened, end),
+      opening: await fullCollections(start, opened),
+      reading: await fullCollections(opened, end),
     },
     checksum: `${value}`,
   };
@@ -76,9 +79,6 @@ function prepareArrays(file: SafetensorsFile, names: readonly string[]): Make {
   return (i) => new Float32Array(buffer, offsets[i], fitting[i]);
 }
 
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
-
 async function views(path: string, passes: number, prepare: Prepare): Promise<ViewsResult> {
   const file = safeOpenSync(path);
   const names = file.keys();
@@ -96,24 +96,20 @@ async function views(path: string, passes: number, prepare: Prepare): Promise<Vi
     times.push((1e6 * (end - start)) / names.length);
     spans.push([start, end]);
   }
-  const fullCollections: number[] = [];
-  for (const [start, end] of spans) fullCollections.push(await collections.between(start, end));
+  const collections: number[] = [];
+  for (const [start, end] of spans) collections.push(await fullCollections(start, end));
   const made = held.filter((view) => view !== undefined && view.length > 0);
-  return { first: times[0], further: times.slice(1), fullCollections, checksum: `${made.length}` };
+  return {
+    first: times[0],
+    further: times.slice(1),
+    fullCollections: collections,
+    checksum: `${made.length}`,
+  };
 }
 
 async function getTensors(path: string, passes: number): Promise<ViewsResult> {
   const prepare: Prepare = (file, names) => (i) => new Named(file.getTensor(names[i]));
   return views(path, passes, prepare);
-}
-
-/** Objects of about a hundred bytes each. */
-function fillHeap(megabytes: number): object[] {
-  const objects: object[] = [];
-  while (megabytes > 0 && process.memoryUsage().heapUsed < megabytes * 1e6) {
-    for (let i = 0; i < 10_000; i++) objects.push({ i, text: `object ${i}`, list: [i, i + 0.5] });
-  }
-  return objects;
 }
 
 async function modelViews(folder: string, heapMegabytes: number): Promise<ModelViewsResult> {
@@ -131,7 +127,7 @@ async function modelViews(folder: string, heapMegabytes: number): Promise<ModelV
   return {
     open: opened - start,
     view: end - opened,
-    fullCollections: await collections.between(start, end),
+    fullCollections: await fullCollections(start, end),
     heap: heapUsed,
     checksum: `${filled.length} ${heap.length > 0}`,
   };

@@ -1,10 +1,12 @@
+import type { ChartPoint } from './chart.ts';
+
 export interface Spread {
   median: number;
   min: number;
   max: number;
 }
 
-export type Unit = 'ms' | 'ns' | 'MB' | 'GCs' | '';
+export type Unit = 'ms' | 'µs' | 'ns' | 'MB' | 'GCs' | '';
 
 export interface Series {
   name: string;
@@ -86,4 +88,9 @@ export function atMost(
 
 export function notMeasured(what: string, target: string, reason: string): Comparison {
   return { what, unit: '', target, verdict: 'not measured', note: `not measured: ${reason}` };
+}
+
+/** A point of a chart. */
+export function point(name: string, samples: readonly number[], x?: number | string): ChartPoint {
+  return { name, ...spread(samples), ...(x === undefined ? {} : { x }) };
 }

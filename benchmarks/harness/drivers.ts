@@ -25,6 +25,11 @@ export function nodeOfVersion(program: string): Child {
   return nodeDriver('views', `Node ${version}`, program);
 }
 
+/** A driver in Python, run by that of the reference. */
+export function pythonDriver(reference: Child, driver: string): Child {
+  return { ...reference, prefix: [join(ROOT, 'benchmarks', 'drivers', `${driver}.py`)] };
+}
+
 /** The Python of `SAFETENSORS_MMAP_PYTHON` or of `.venv`, if it has the reference. */
 export function findReference(): Child | NotMeasured {
   const named = process.env.SAFETENSORS_MMAP_PYTHON;

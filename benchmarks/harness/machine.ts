@@ -1,5 +1,6 @@
 import { statfsSync } from 'node:fs';
 import { cpus, release, totalmem, type } from 'node:os';
+import { readAheadOf } from './disk.ts';
 
 /** Magic numbers of statfs(2), from linux/magic.h and the file systems' own headers. */
 const FILE_SYSTEMS = new Map([
@@ -20,6 +21,8 @@ export interface Machine {
   memoryGb: number;
   /** Of the folder that the files are in. */
   fileSystem: string;
+  /** Of the disk below it; `undefined` where the system does not tell. */
+  readAheadKb: number | undefined;
   reference: string;
 }
 
@@ -33,6 +36,7 @@ export function describeMachine(folder: string, reference: string): Machine {
     cores: processors.length,
     memoryGb: Math.round(totalmem() / 1e9),
     fileSystem: FILE_SYSTEMS.get(magic) ?? `0x${magic.toString(16)}`,
+    readAheadKb: readAheadOf(folder)?.kilobytes,
     reference,
   };
 }

@@ -1,13 +1,10 @@
 import Table from 'cli-table3';
 import colours from 'picocolors';
+import type { Ceiling } from './ceiling.ts';
 import type { Comparison, Spread, Unit, Verdict } from './compare.ts';
 import type { Machine } from './machine.ts';
+import type { TrialResult } from './results.ts';
 import type { Trial } from './trial.ts';
-
-export interface TrialResult {
-  trial: string;
-  rows: Comparison[];
-}
 
 const PAINT: Record<Verdict, (text: string) => string> = {
   met: colours.green,
@@ -17,11 +14,19 @@ const PAINT: Record<Verdict, (text: string) => string> = {
 };
 
 export function formatMachine(machine: Machine): string {
-  const { node, system, cpu, cores, memoryGb, fileSystem, reference } = machine;
+  const { node, system, cpu, cores, memoryGb, fileSystem, readAheadKb, reference } = machine;
   return [
-    `Node ${node} · ${system} · ${cpu}, ${cores} cores · ${memoryGb} GB · files on ${fileSystem}`,
+    `Node ${node} · ${system} · ${cpu}, ${cores} cores · ${memoryGb} GB`,
+    `Files on ${fileSystem}, read-ahead ${readAheadKb === undefined ? 'unknown' : `${readAheadKb} KB`}`,
     `Reference: ${reference}`,
   ].join('\n');
+}
+
+/** The disk's own speed, as who reads a file in order finds it. */
+export function formatCeiling(ceiling: Ceiling | string): string {
+  if (typeof ceiling === 'string') return `The disk: ${ceiling}`;
+  const { size, reader, gigabytesPerSecond } = ceiling;
+  return `The disk: ${gigabytesPerSecond.toFixed(2)} GB/s, ${size} read by ${reader}`;
 }
 
 export function formatTrial({ title, explains }: Trial, rows: readonly Comparison[]): string {
@@ -56,7 +61,7 @@ export function formatSummary(results: readonly TrialResult[]): string {
 
 function withSpread({ median, min, max }: Spread, unit: Unit | '×'): string {
   const value = `${number(median)}${unit === '×' ? '' : ' '}${unit}`;
-  return min === max ? value : `${value} (${number(min)}–${number(max)})`;
+  return Object.is(min, max) ? value : `${value} (${number(min)}–${number(max)})`;
 }
 
 function number(value: number): string {

@@ -1,3 +1,4 @@
+import type { Chart } from './chart.ts';
 import type { Child } from './child.ts';
 import type { Comparison } from './compare.ts';
 
@@ -12,6 +13,8 @@ export interface Setting {
   /** Repetitions, unless a trial says that it takes fewer. */
   rounds: number;
   quick: boolean;
+  /** Inputs of a few megabytes, for tests of the suite itself: the figures mean nothing. */
+  tiny: boolean;
   /** This Node and those of `--node`. */
   nodes: readonly Child[];
   ours: Child;
@@ -20,6 +23,8 @@ export interface Setting {
   reference: Child | NotMeasured;
   /** Tells who waits what is being measured. */
   progress: (text: string) => void;
+  /** Keeps a chart with the results. */
+  draw: (chart: Chart) => void;
 }
 
 export interface Trial {

@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { headerOf, smallHeaderLike, writeModelFile } from '../files/model-file.ts';
 import { writeShards } from '../files/sharded.ts';
+import type { Weights } from '../files/weights.ts';
+import type { Setting } from '../harness/trial.ts';
 import { deepSeekV3, type TensorSpec } from '../models/deepseek-v3.ts';
 import { gpt2 } from '../models/gpt-2.ts';
 
@@ -40,4 +42,23 @@ export function shardFile(folder: string): Promise<string> {
 
 export function gpt2File(folder: string): Promise<string> {
   return written(folder, 'gpt-2', headerOf(gpt2()));
+}
+
+const MIB = 2 ** 20;
+
+/** Files with real data: how many tensors of 16 MiB (1 MiB in tests of the suite) they have. */
+const WEIGHTS = {
+  /** 1.0 GB. */
+  shared: { full: 60, quick: 16 },
+  /** 2.0 GB, which fs.readFile still takes. */
+  whole: { full: 119, quick: 16 },
+  /** 4.3 GB. */
+  large: { full: 256, quick: 32 },
+};
+const TINY_TENSORS = 4;
+
+export function weights({ quick, tiny }: Setting, kind: keyof typeof WEIGHTS): Weights {
+  if (tiny) return { tensors: TINY_TENSORS, tensorBytes: MIB };
+  const { full, quick: few } = WEIGHTS[kind];
+  return { tensors: quick ? few : full, tensorBytes: 16 * MIB };
 }

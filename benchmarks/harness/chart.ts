@@ -1,0 +1,23 @@
+/** What a chart shows: kept with the results, so that it can be drawn again from them. */
+export interface Chart {
+  /** Of its file. */
+  name: string;
+  title: string;
+  unit: 'GB/s' | 'ms' | 'MB' | '×';
+  /**
+   * Bars: one for each point. Lines: one for each name, over `x`, on logarithmic axes. Groups: bars, and `x`
+   * says in which group.
+   */
+  kind: 'bars' | 'lines' | 'groups';
+  /** Title of `x`. */
+  xTitle?: string;
+  points: ChartPoint[];
+}
+
+export interface ChartPoint {
+  name: string;
+  x?: number | string;
+  median: number;
+  min: number;
+  max: number;
+}

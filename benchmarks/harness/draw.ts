@@ -1,0 +1,149 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse, View } from 'vega';
+import { compile, type TopLevelSpec } from 'vega-lite';
+import type { Chart } from './chart.ts';
+import { ROOT } from './drivers.ts';
+import type { Results } from './results.ts';
+
+const FOLDER = join(ROOT, 'benchmarks', 'charts');
+const OURS = /^safetensors-mmap|^prefetch/;
+/** Of the package, and of everybody else; told apart in print and by the colour-blind too. */
+const [OWN_COLOUR, OTHER_COLOUR] = ['#0b6e99', '#b9b9b9'];
+const WIDTH = 460;
+
+/** Draws every chart of the results into benchmarks/charts; returns their paths. */
+export async function drawCharts({ results, machine }: Results): Promise<string[]> {
+  mkdirSync(FOLDER, { recursive: true });
+  const paths: string[] = [];
+  for (const { charts, rounds } of results) {
+    for (const chart of charts) {
+      const path = join(FOLDER, `${chart.name}.svg`);
+      const below = `medians and spreads; ${machine.system}, ${machine.cores} cores, Node ${machine.node}, up to ${rounds} rounds`;
+      writeFileSync(path, `${await svgOf(chart, below)}\n`);
+      paths.push(path);
+    }
+  }
+  return paths;
+}
+
+export async function svgOf(chart: Chart, below: string): Promise<string> {
+  const { spec } = compile(specOf(chart, below));
+  return new View(parse(spec), { renderer: 'none' }).toSVG();
+}
+
+function specOf(chart: Chart, below: string): TopLevelSpec {
+  const values = chart.points.map((point, order) => ({
+    ...point,
+    order,
+    own: OURS.test(point.name),
+  }));
+  const base = {
+    background: 'white',
+    padding: 12,
+    width: WIDTH,
+    title: { text: chart.title, subtitle: below, anchor: 'start' as const, subtitleFontSize: 9 },
+    data: { values },
+    config: { font: 'sans-serif', view: { stroke: null } },
+  };
+  const marks = { bars, groups, lines }[chart.kind](chart);
+  return { ...base, ...marks } as TopLevelSpec;
+}
+
+const COLOUR = {
+  field: 'own',
+  type: 'nominal' as const,
+  scale: { domain: [true, false], range: [OWN_COLOUR, OTHER_COLOUR] },
+  legend: null,
+};
+
+/** What Vega-Lite calls the marks of a chart, one function for each kind. */
+function bars({ unit }: Chart): object {
+  const y = { field: 'name', type: 'nominal' as const, sort: null, title: null };
+  const axis = { labelLimit: 260, ticks: false, domain: false };
+  return {
+    layer: [
+      {
+        mark: { type: 'bar', height: 14 },
+        encoding: {
+          y: { ...y, axis },
+          x: { field: 'median', type: 'quantitative', title: unit },
+          color: COLOUR,
+        },
+      },
+      {
+        mark: { type: 'rule' },
+        encoding: {
+          y,
+          x: { field: 'min', type: 'quantitative' },
+          x2: { field: 'max' },
+        },
+      },
+      {
+        mark: { type: 'text', align: 'left', dx: 4, fontSize: 10 },
+        encoding: {
+          y,
+          x: { field: 'max', type: 'quantitative' },
+          text: { field: 'median', format: unit === 'MB' ? ',.0f' : '.3~r' },
+        },
+      },
+    ],
+  };
+}
+
+function groups({ unit, xTitle }: Chart): object {
+  const x = { field: 'x', type: 'nominal' as const, sort: null, title: xTitle ?? null };
+  const y = (field: string) => ({
+    field,
+    type: 'quantitative' as const,
+    title: unit,
+  });
+  const xOffset = { field: 'order', type: 'nominal' as const };
+  return {
+    layer: [
+      {
+        mark: { type: 'bar' },
+        encoding: {
+          x: { ...x, axis: { labelAngle: 0 } },
+          xOffset,
+          y: y('median'),
+          color: {
+            field: 'name',
+            type: 'nominal',
+            sort: null,
+            scale: { range: [OWN_COLOUR, OTHER_COLOUR] },
+            title: null,
+            legend: { orient: 'bottom' },
+          },
+        },
+      },
+      { mark: { type: 'rule' }, encoding: { x, xOffset, y: y('min'), y2: { field: 'max' } } },
+    ],
+  };
+}
+
+function lines({ unit, xTitle }: Chart): object {
+  const scale = { type: 'log' as const };
+  return {
+    height: 240,
+    mark: { type: 'line', point: true },
+    encoding: {
+      x: {
+        field: 'x',
+        type: 'quantitative',
+        scale,
+        title: xTitle,
+        axis: { format: '.1~s', tickCount: 5 },
+      },
+      y: { field: 'median', type: 'quantitative', scale, title: unit, axis: { tickCount: 6 } },
+      color: {
+        field: 'name',
+        type: 'nominal',
+        sort: null,
+        title: null,
+        scale: { range: ['#d1495b', OWN_COLOUR, '#66a182'] },
+        legend: { orient: 'bottom', columns: 1, labelLimit: 300 },
+      },
+    },
+  };
+}

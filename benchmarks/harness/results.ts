@@ -1,0 +1,45 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
+import type { Ceiling } from './ceiling.ts';
+import type { Chart } from './chart.ts';
+import type { Comparison } from './compare.ts';
+import type { Machine } from './machine.ts';
+
+export interface TrialResult {
+  trial: string;
+  /** When it ended, ISO 8601. */
+  at: string;
+  rounds: number;
+  quick: boolean;
+  /** Of the disk, in the same run. */
+  ceiling: Ceiling | string;
+  rows: Comparison[];
+  charts: Chart[];
+}
+
+/** What out/bench.json holds. */
+export interface Results {
+  machine: Machine;
+  results: TrialResult[];
+}
+
+export function readResults(path: string): Results {
+  return JSON.parse(readFileSync(path, 'utf8')) as Results;
+}
+
+/** Writes results; those of other trials that were measured before on the same machine stay. */
+export function writeResults(path: string, { machine, results }: Results): void {
+  let others: TrialResult[] = [];
+  try {
+    const before = readResults(path);
+    // The same after a trip through JSON, which drops what is undefined.
+    const same = isDeepStrictEqual(before.machine, JSON.parse(JSON.stringify(machine)));
+    if (same) {
+      others = before.results.filter(({ trial }) => !results.some((now) => now.trial === trial));
+    }
+  } catch {
+    // None, or those of an older version of the suite.
+  }
+  const all: Results = { machine, results: [...others, ...results] };
+  writeFileSync(path, `${JSON.stringify(all, undefined, 2)}\n`);
+}

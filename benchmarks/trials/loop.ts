@@ -1,0 +1,55 @@
+import type { LoopResult } from '../drivers/results.ts';
+import { sizeOf, totalBytes, writeWeights } from '../files/weights.ts';
+import { assertSameWork, interleave, measure } from '../harness/child.ts';
+import { makeCold } from '../harness/cold.ts';
+import { atMost, type Comparison } from '../harness/compare.ts';
+import { nodeDriver } from '../harness/drivers.ts';
+import { assertMemory } from '../harness/memory.ts';
+import type { Setting, Trial } from '../harness/trial.ts';
+import { weights } from './files.ts';
+
+const MOST_MS = 20;
+/** Each reads gigabytes. */
+const ROUNDS = 5;
+
+async function run(setting: Setting): Promise<Comparison[]> {
+  const file = weights(setting, 'large');
+  assertMemory(totalBytes(file));
+  const path = writeWeights(setting.folder, file);
+  const what = `${sizeOf(file)}, cold, prefetch()`;
+  setting.progress(what);
+  const driver = nodeDriver('loop', 'loop');
+  const [results] = await interleave(setting.quick ? 1 : Math.min(ROUNDS, setting.rounds), [
+    async () => {
+      await makeCold(path);
+      return measure<LoopResult>(driver, 'prefetch', path);
+    },
+  ]);
+  assertSameWork(what, ['true', ...results.map(({ checksum }) => checksum)]);
+  const figure = (of: (result: LoopResult) => number) => results.map(of);
+  return [
+    atMost(
+      `${what}: delay of the event loop, 99th percentile`,
+      'ms',
+      figure(({ delay }) => delay),
+      MOST_MS,
+    ),
+    atMost(
+      `${what}: longest delay`,
+      'ms',
+      figure(({ longest }) => longest),
+    ),
+    atMost(
+      `${what}: time`,
+      'ms',
+      figure(({ time }) => time),
+    ),
+  ];
+}
+
+export const loop: Trial = {
+  name: 'loop',
+  title: 'The event loop while a cold file is prefetched',
+  explains: ['As perf_hooks.monitorEventLoopDelay has it, looked at every millisecond.'],
+  run,
+};

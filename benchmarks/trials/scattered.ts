@@ -1,0 +1,143 @@
+import { writeFileSync } from 'node:fs';
+import type { TouchResult } from '../drivers/results.ts';
+import { removeWeights, type Weights, writeWeights } from '../files/weights.ts';
+import type { ChartPoint } from '../harness/chart.ts';
+import { assertSameWork, type Child, interleave, measure } from '../harness/child.ts';
+import { makeCold } from '../harness/cold.ts';
+import { type Comparison, compare, point, type Series } from '../harness/compare.ts';
+import { readAheadOf, setReadAhead } from '../harness/disk.ts';
+import { nodeDriver, pythonDriver } from '../harness/drivers.ts';
+import { NotMeasured, type Setting, type Trial } from '../harness/trial.ts';
+
+const FASTER_THAN_FAULTS = 10;
+/** The read-ahead that most disks are left at. */
+const READ_AHEAD_KB = 128;
+const ONE_OF = 20;
+/** Scales and norms; small layers; rows of experts; layers. */
+const TENSOR_KIB = [16, 64, 1024, 16_384];
+const FILE_BYTES = { full: 2 ** 31, quick: 2 ** 28, tiny: 2 ** 22 };
+const PREFETCH = [nodeDriver('scattered', 'prefetch(names)'), 'prefetch'] as const;
+const FAULTS = [nodeDriver('scattered', 'page faults alone'), 'fault'] as const;
+const BOTH = [PREFETCH, FAULTS];
+
+function fileOf(kib: number, { quick, tiny }: Setting): Weights {
+  const bytes = tiny ? FILE_BYTES.tiny : quick ? FILE_BYTES.quick : FILE_BYTES.full;
+  const tensorBytes = kib * 1024;
+  return { tensors: Math.max(1, Math.floor(bytes / tensorBytes)), tensorBytes };
+}
+
+/** One of twenty, each anywhere in its twenty: the same in every run. */
+function pick(tensors: number): string[] {
+  const names: string[] = [];
+  let seed = 1;
+  for (let first = 0; first < tensors; first += ONE_OF) {
+    seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
+    const i = first + ((seed >>> 16) % Math.min(ONE_OF, tensors - first));
+    names.push(`t${String(i).padStart(6, '0')}`);
+  }
+  return names;
+}
+
+function namesOf(path: string): string {
+  return `${path}.names.json`;
+}
+
+type Task = readonly [child: Child, task: string];
+
+async function times(setting: Setting, path: string, children: readonly Task[]) {
+  const results = await interleave(
+    setting.quick ? Math.min(2, setting.rounds) : setting.rounds,
+    children.map(([child, task]) => async () => {
+      await makeCold(path);
+      return measure<TouchResult>(child, task, path, namesOf(path));
+    }),
+  );
+  assertSameWork(
+    path,
+    results.flat().map(({ checksum }) => checksum),
+  );
+  return results.map(
+    (ofChild, i): Series => ({
+      name: children[i][0].name,
+      samples: ofChild.map(({ time }) => time),
+    }),
+  );
+}
+
+/** Both with a read-ahead of 128 KB; where it cannot be set, the faults are those without any. */
+async function atSmallReadAhead(setting: Setting, path: string): Promise<Series[]> {
+  const readAhead = readAheadOf(setting.folder);
+  let reason = 'the disk does not tell its read-ahead';
+  if (readAhead !== undefined) {
+    try {
+      const restore = setReadAhead(readAhead, READ_AHEAD_KB);
+      try {
+        return await times(setting, path, BOTH);
+      } finally {
+        restore();
+      }
+    } catch (error) {
+      if (!(error instanceof NotMeasured)) throw error;
+      reason = error.message;
+    }
+  }
+  const { reference } = setting;
+  if (reference instanceof NotMeasured) throw new NotMeasured(`${reason}; ${reference.message}`);
+  const standIn = {
+    ...pythonDriver(reference, 'touch'),
+    name: 'page faults under posix_fadvise(RANDOM), standing in',
+  };
+  return times(setting, path, [PREFETCH, [standIn, 'random']]);
+}
+
+async function ofSize(setting: Setting, kib: number): Promise<[Comparison[], ChartPoint[]]> {
+  const file = fileOf(kib, setting);
+  const names = pick(file.tensors);
+  const size = kib < 1024 ? `${kib} KiB` : `${kib / 1024} MiB`;
+  const what = `${names.length} of ${file.tensors} tensors of ${size}`;
+  setting.progress(what);
+  const path = writeWeights(setting.folder, file);
+  const row = (label: string, [own, peer]: readonly Series[], limit?: number) =>
+    compare(`${what}, read-ahead ${label}`, 'ms', own.samples, peer, {
+      ratio: 'faster',
+      ...(limit === undefined ? {} : { limit }),
+    });
+  try {
+    writeFileSync(namesOf(path), JSON.stringify(names));
+    const small = await atSmallReadAhead(setting, path);
+    const usual = await times(setting, path, BOTH);
+    return [
+      [row(`${READ_AHEAD_KB} KB`, small, FASTER_THAN_FAULTS), row('as it was found', usual)],
+      small.map(({ name, samples }) => point(name, samples, size)),
+    ];
+  } finally {
+    removeWeights(path);
+  }
+}
+
+export const scattered: Trial = {
+  name: 'scattered',
+  title: 'Some tensors of a cold file: 5 %, scattered over all of it',
+  explains: [
+    'The file is evicted before each, and proven cold with mincore(2); every page of the tensors is touched.',
+    `The target is held at a read-ahead of ${READ_AHEAD_KB} KB, which is set for that time and set back.`,
+  ],
+  run: async (setting) => {
+    const rows: Comparison[] = [];
+    const points: ChartPoint[] = [];
+    for (const kib of setting.tiny ? TENSOR_KIB.slice(0, 1) : TENSOR_KIB) {
+      const [ofThis, drawn] = await ofSize(setting, kib);
+      rows.push(...ofThis);
+      points.push(...drawn);
+    }
+    setting.draw({
+      name: 'scattered',
+      title: `5 % of the tensors, scattered, cold, at a read-ahead of ${READ_AHEAD_KB} KB`,
+      unit: 'ms',
+      kind: 'groups',
+      xTitle: 'size of a tensor',
+      points,
+    });
+    return rows;
+  },
+};
