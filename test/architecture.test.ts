@@ -186,7 +186,6 @@ const INSIDERS: Readonly<Record<string, RegExp>> = {
   'test/shards.interop.test.ts': /^src\/model\/shards\.ts$/,
   'test/prefetch.test.ts': /^src\/available-memory\.ts$/,
   'test/shards.test.ts': /^src\/model\/shards\.ts$/,
-  'test/cli-diff.test.ts': /^src\/cli\/diff\/small-floats\.ts$/,
   'test/canonical.test.ts': /^src\/(errors|header\/(bytes|parse))\.ts$/,
 };
 

@@ -71,10 +71,10 @@ class Block {
   readonly bytes = new Uint8Array(this.buffer);
   /** The bits of the elements: one number for each, two for those of 64 bits. */
   readonly words: Uint8Array | Uint16Array | Uint32Array;
-  readonly #elementBits: number;
+  readonly elementBits: number;
 
   constructor(elementBits: number) {
-    this.#elementBits = elementBits;
+    this.elementBits = elementBits;
     if (elementBits < 8) this.words = new Uint8Array((BLOCK_BYTES * 8) / elementBits);
     else if (elementBits === 8) this.words = this.bytes;
     else if (elementBits === 16) this.words = new Uint16Array(this.buffer);
@@ -83,8 +83,8 @@ class Block {
 
   take(bytes: Uint8Array): void {
     this.bytes.set(bytes);
-    if (this.#elementBits === 4) unpack4(bytes, this.words);
-    if (this.#elementBits === 6) unpack6(bytes, this.words);
+    if (this.elementBits === 4) unpack4(bytes, this.words);
+    if (this.elementBits === 6) unpack6(bytes, this.words);
   }
 }
 
@@ -133,7 +133,7 @@ function distanceOf(dtype: Dtype, a: Block, b: Block): ((i: number) => number) |
     case 'C64':
       return minusComplex(new Float32Array(a.buffer), new Float32Array(b.buffer));
     default:
-      return minusSmall(dtype, a, b);
+      return minusValues(smallFloatValues(dtype, a.elementBits), a, b);
   }
 }
 
@@ -153,7 +153,6 @@ function minusComplex(a: Float32Array, b: Float32Array): (i: number) => number {
   };
 }
 
-function minusSmall(dtype: Dtype, a: Block, b: Block): ((i: number) => number) | undefined {
-  const values = smallFloatValues(dtype);
-  return values && ((i) => values[a.words[i]] - values[b.words[i]]);
+function minusValues(values: Float32Array | undefined, a: Block, b: Block) {
+  return values && ((i: number) => values[a.words[i]] - values[b.words[i]]);
 }
