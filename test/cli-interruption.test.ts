@@ -1,3 +1,4 @@
+import { truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { hasOpen, interruptCli, runCliInTerminal, whyNoTerminal } from './support/cli.ts';
@@ -25,6 +26,21 @@ describe('reading is ended by a signal', () => {
     const result = await interruptCli(args, signal, hasOpen(huge));
     expect(result).toEqual({ code, signal: null, stdout: '', stderr: '' });
     expect(performance.now() - started).toBeLessThan(10_000);
+  });
+});
+
+describe('a file that is cut short while it is read', () => {
+  it.each([
+    ['hash', 1],
+    ['hash --per-tensor', 1],
+    [`diff ${other}`, 2],
+  ])('is an error of %s', async (command, code) => {
+    const path = join(folder, 'cut.safetensors');
+    writeSparseFile(path, zeros(20e9, 20e9));
+    const args = [...command.split(' '), path];
+    const result = await interruptCli(args, () => truncateSync(path, 1000), hasOpen(path));
+    const stderr = `error: ERR_SAFETENSORS_FILE_CHANGED ${path}: the file became shorter while it was read\n`;
+    expect(result).toEqual({ code, signal: null, stdout: '', stderr });
   });
 });
 

@@ -47,5 +47,5 @@ function withoutStart(text: string, start: string): string {
 }
 
 function withoutEnd(text: string, end: string): string {
-  return text.endsWith(end) ? text.slice(0, -end.length) : text;
+  return text.endsWith(end) ? text.slice(0, text.length - end.length) : text;
 }

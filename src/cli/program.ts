@@ -47,7 +47,7 @@ Exit codes:
   2    wrong usage; diff: a file could not be compared
   130  ended by Ctrl-C (143 by SIGTERM, 129 by SIGHUP)
 
-A command that writes leaves nothing half-written, however it ends.`;
+What a command writes takes its place in one step, when it is whole.`;
 
 /** Commander's messages quote arguments, which may have come from anywhere. */
 function escapeLines(text: string): string {

@@ -59,13 +59,14 @@ function run(
 }
 
 /**
- * Runs it until `ready` says so, and then sends it a signal. Fails when it ends before.
+ * Runs it until `ready` says so, and then sends it a signal, or does something else to it. Fails when
+ * it ends before.
  *
  * @param ready Asked every few milliseconds.
  */
 export async function interruptCli(
   args: readonly string[],
-  signal: NodeJS.Signals,
+  interrupt: NodeJS.Signals | (() => void),
   ready: (pid: number) => boolean,
 ): Promise<ChildResult> {
   const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -84,7 +85,8 @@ export async function interruptCli(
     if (hasEnded) throw new Error(`it ended before it was interrupted: ${output.stderr}`);
     await setTimeout(POLL_MS);
   }
-  child.kill(signal);
+  if (typeof interrupt === 'string') child.kill(interrupt);
+  else interrupt();
   const [code, endedBy] = await closed;
   return { code, signal: endedBy, ...output };
 }
