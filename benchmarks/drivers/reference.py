@@ -6,6 +6,8 @@ reference.py open-model FOLDER OPENS   the shards of a folder one after the othe
 reference.py cost FILE           time and peak memory of one open
 reference.py save FILE BLOCKS durable|cached
                                  saving the model of models/blocks.ts; durable: with fsync
+reference.py slice FILE FIRST LAST TIMES
+                                 columns of the tensor x, once and again
 """
 
 import hashlib
@@ -120,6 +122,18 @@ def save(path, blocks, durable):
     return {"time": time, "checksum": digest}
 
 
+def slice_columns(path, first, last, times):
+    measured = []
+    with safe_open(path, framework="np") as file:
+        tensor = file.get_slice("x")
+        for _ in range(times):
+            start = perf_counter()
+            part = tensor[:, first:last]
+            measured.append(1e3 * (perf_counter() - start))
+    digest = hashlib.sha256(part.tobytes()).hexdigest()
+    return {"first": measured[0], "further": measured[1:], "checksum": digest}
+
+
 def main():
     task, *arguments = sys.argv[1:]
     if task == "version":
@@ -133,6 +147,8 @@ def main():
     elif task == "save":
         path, blocks, mode = arguments
         print(json.dumps(save(path, int(blocks), mode == "durable")))
+    elif task == "slice":
+        print(json.dumps(slice_columns(arguments[0], *map(int, arguments[1:]))))
     else:
         sys.exit(f"unknown task {task}")
 

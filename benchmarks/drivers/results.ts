@@ -33,6 +33,15 @@ export interface ExternalResult {
 }
 
 /** What a driver prints for the tasks `save` and `dd`. */
+/** What the driver `slices` prints; times in milliseconds. */
+export interface SliceResult {
+  /** The first slice of the process. */
+  first: number;
+  further: number[];
+  /** SHA-256 of its bytes. */
+  checksum: string;
+}
+
 export interface SaveResult {
   /** Milliseconds. */
   time: number;

@@ -8,6 +8,7 @@ import { openSize } from './open-size.ts';
 import { processes } from './processes.ts';
 import { save } from './save.ts';
 import { scattered } from './scattered.ts';
+import { slices } from './slices.ts';
 import { sparse } from './sparse.ts';
 import { touch } from './touch.ts';
 import { views } from './views.ts';
@@ -22,6 +23,7 @@ export const TRIALS: readonly Trial[] = [
   openSize,
   touch,
   scattered,
+  slices,
   loop,
   processes,
   gc,

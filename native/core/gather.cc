@@ -10,9 +10,10 @@
 namespace safetensors {
 namespace {
 
-// Bytes of pages that are asked for ahead of those that are copied. Measured on ext4: from 1 to 64
-// MiB about equally fast.
-constexpr uint64_t kAheadBytes = uint64_t{8} << 20;
+// Bytes of pages that are asked for at once, ahead of those that are copied. Measured on ext4: for
+// runs that are apart, 1 to 64 MiB are about equally fast; where all pages are needed, this is as
+// fast as reading the file from front to back, and 8 MiB are a tenth slower.
+constexpr uint64_t kAheadBytes = uint64_t{32} << 20;
 
 // What one run costs at least when it is alone on its page.
 constexpr uint64_t kPageBytes = 4096;
