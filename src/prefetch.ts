@@ -46,8 +46,10 @@ export type Entries = readonly number[] | undefined;
 const PART_BYTES = 2 ** 32;
 
 /** Pauses between two looks at how far the threads are, in milliseconds. */
-const FIRST_PAUSE = 1;
+const SHORTEST_PAUSE = 1;
 const LONGEST_PAUSE = 20;
+/** Of the time that has gone by: the end is seen no later than that. */
+const PAUSE_SHARE = 1 / 20;
 
 /** Brings the bytes of entries into memory: see {@link Container.prefetch}. */
 export async function prefetch(
@@ -70,13 +72,15 @@ export async function prefetch(
   const job = start(storage, pages, ranges, concurrency);
   try {
     let shown = -1;
-    for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
+    for (const begin = performance.now(); ; ) {
       const finished = isFinished(storage, job);
       const { bytes } = job;
       if (bytes > shown) onProgress?.({ bytes, totalBytes });
       shown = bytes;
       signal?.throwIfAborted();
       if (finished) return;
+      const share = PAUSE_SHARE * (performance.now() - begin);
+      const pause = Math.min(Math.max(share, SHORTEST_PAUSE), LONGEST_PAUSE);
       await setTimeout(pause, undefined, signal === undefined ? {} : { signal }).catch(() => {});
       signal?.throwIfAborted();
       storage.assertOpen();
