@@ -77,7 +77,10 @@ Job DecodeJob(const Napi::CallbackInfo& info) {
   const DecodeKernel decode = kernels->decode[static_cast<size_t>(*format)];
   return [=, source = *source, target = *target, large = *large] {
     const Status status = CheckReadable(source.bytes());
-    if (status.ok()) decode(source.data, target.data, target.length, StoresTo(target, large));
+    if (!status.ok()) return status;
+    const Stores stores = StoresTo(target, large);
+    decode(source.data, target.data, target.length, stores);
+    FinishStores(stores);
     return status;
   };
 }
@@ -109,8 +112,9 @@ Job DecodeTilesJob(const Napi::CallbackInfo& info) {
           large = *large] {
     const Status status = CheckReadable(weights.bytes());
     if (!status.ok()) return status;
-    DecodeTiles(*kernels, format, weights.data, scales.data, target.data, rows, tiles,
-                StoresTo(target, large));
+    const Stores stores = StoresTo(target, large);
+    DecodeTiles(*kernels, format, weights.data, scales.data, target.data, rows, tiles, stores);
+    FinishStores(stores);
     return status;
   };
 }
@@ -133,7 +137,9 @@ Job DecodeMxfp4Job(const Napi::CallbackInfo& info) {
       const Status status = CheckReadable(memory);
       if (!status.ok()) return status;
     }
-    DecodeMxfp4(*kernels, blocks.data, scales.data, target.data, count, StoresTo(target, large));
+    const Stores stores = StoresTo(target, large);
+    DecodeMxfp4(*kernels, blocks.data, scales.data, target.data, count, stores);
+    FinishStores(stores);
     return Status::Ok();
   };
 }

@@ -1,14 +1,53 @@
 #include "kernels/blocks.h"
 
 #include <algorithm>
+#include <vector>
 
-#include "kernels/scalar.h"
+#include "kernels/drive.h"
 
 namespace safetensors {
 namespace {
 
-// Factors are spelled out for so many elements at once: 16 KiB, which stay in the first cache.
+// Factors are spelled out for so many elements at most: 256 KiB, which stay in the second cache.
+constexpr size_t kLongestRow = 65536;
+// For a run of these they are spelled out anew each time, in the first cache.
 constexpr size_t kRun = 4096;
+
+constexpr size_t kLineBytes = 64;
+constexpr size_t kLineElements = kLineBytes / sizeof(float);
+
+// Where streaming kernels are best called: a line that is written in two parts, or not by vectors
+// alone, costs as much as a thousand that are not.
+class Lines {
+ public:
+  Lines(const float* target, Stores stores, size_t group) {
+    const size_t first = ElementsToAlignment(target, kLineBytes);
+    if (stores == Stores::kStreaming && first % group == 0) first_ = first;
+  }
+
+  // The first element from `at` on that begins a line; `at` itself where none is to be looked for.
+  size_t NextFrom(size_t at) const {
+    if (first_ == kNone) return at;
+    return at + (first_ + kLineElements - at % kLineElements) % kLineElements;
+  }
+
+ private:
+  static constexpr size_t kNone = ~size_t{0};
+  size_t first_ = kNone;
+};
+
+// The factors of a row's elements [left, left + width), and those of a line beyond, as if the row
+// began again.
+void SpellOut(const float* scales, size_t tile_columns, size_t left, size_t width, float* factors) {
+  for (size_t i = 0; i < width;) {
+    const size_t tile = (left + i) / tile_columns;
+    const size_t left_in_tile = (tile + 1) * tile_columns - left - i;
+    const size_t end = i + std::min(width - i, left_in_tile);
+    std::fill(factors + i, factors + end, scales[tile]);
+    i = end;
+  }
+  for (size_t i = width; i < width + kLineElements; i++) factors[i] = factors[i - width];
+}
 
 }  // namespace
 
@@ -17,20 +56,26 @@ void DecodeTiles(const KernelSet& kernels, Format format, const std::byte* weigh
                  Stores stores) {
   const ScaledKernel decode = kernels.scaled[static_cast<size_t>(format)];
   const FormatInfo& info = InfoOf(format);
-  alignas(64) float factors[kRun];
+  const size_t columns = tiles.columns;
+  const Lines lines(target, stores, info.group());
+  std::vector<float> factors(std::min(columns, kLongestRow) + kLineElements);
   for (size_t top = 0; top < rows; top += tiles.tile_rows, scales += tiles.across()) {
     const size_t bottom = top + std::min(rows - top, tiles.tile_rows);
-    for (size_t left = 0; left < tiles.columns; left += kRun) {
-      const size_t width = std::min(kRun, tiles.columns - left);
-      for (size_t i = 0; i < width;) {
-        const size_t tile = (left + i) / tiles.tile_columns;
-        const size_t end = std::min(width, (tile + 1) * tiles.tile_columns - left);
-        std::fill(factors + i, factors + end, scales[tile]);
-        i = end;
-      }
+    for (size_t left = 0; left < columns; left += kLongestRow) {
+      const size_t width = std::min(kLongestRow, columns - left);
+      const bool whole = width == columns;
+      SpellOut(scales, tiles.tile_columns, left, width, factors.data());
+      size_t at = top * columns + left;
       for (size_t row = top; row < bottom; row++) {
-        const size_t at = row * tiles.columns + left;
-        decode(weights + info.bytes(at), factors, target + at, width, stores);
+        const size_t begin = row * columns + left;
+        if (!whole) at = begin;
+        // A whole row takes what the next one has of the line that it ends in.
+        const size_t end =
+            whole ? std::min(lines.NextFrom(begin + width), bottom * columns) : begin + width;
+        if (end <= at) continue;
+        decode(weights + info.bytes(at), factors.data() + (at - begin), target + at, end - at,
+               stores);
+        at = end;
       }
     }
   }
@@ -38,19 +83,28 @@ void DecodeTiles(const KernelSet& kernels, Format format, const std::byte* weigh
 
 void DecodeMxfp4(const KernelSet& kernels, const std::byte* blocks, const std::byte* scales,
                  float* target, size_t count, Stores stores) {
-  constexpr size_t kBlocks = kRun / kMxBlockElements;
   const ScaledKernel decode = kernels.scaled[static_cast<size_t>(Format::kF4)];
-  alignas(64) float factors[kRun];
-  for (size_t first = 0; first < count; first += kBlocks) {
-    const size_t here = std::min(kBlocks, count - first);
-    for (size_t i = 0; i < here; i++) {
+  const FormatInfo& info = InfoOf(Format::kF4);
+  const Lines lines(target, stores, info.group());
+  const size_t elements = count * kMxBlockElements;
+  alignas(kLineBytes) float factors[kRun];
+  for (size_t begin = 0, end = 0; begin < elements; begin = end) {
+    const size_t line = lines.NextFrom(begin);
+    end = std::min(elements, line == begin ? begin + kRun : line);
+    for (size_t i = begin; i < end;) {
       float scale;
-      DecodeGroup<Format::kE8M0>(scales + first + i, &scale);
-      float* const run = factors + i * kMxBlockElements;
-      std::fill(run, run + kMxBlockElements, scale);
+      DecodeGroup<Format::kE8M0>(scales + i / kMxBlockElements, &scale);
+      float* const run = factors + (i - begin);
+      if (i % kMxBlockElements == 0 && end - i >= kMxBlockElements) {
+        std::fill_n(run, kMxBlockElements, scale);  // a constant number: no loop
+        i += kMxBlockElements;
+      } else {
+        const size_t length = std::min(end - i, kMxBlockElements - i % kMxBlockElements);
+        std::fill_n(run, length, scale);
+        i += length;
+      }
     }
-    decode(blocks + first * kMxfp4BlockBytes, factors, target + first * kMxBlockElements,
-           here * kMxBlockElements, stores);
+    decode(blocks + info.bytes(begin), factors, target + begin, end - begin, stores);
   }
 }
 

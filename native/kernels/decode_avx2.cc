@@ -92,18 +92,6 @@ struct Codec<kF64> {
   }
 };
 
-// CVTSI2SS, an element at a time, is as fast as memory is.
-template <Format kFormat>
-  requires(kFormat == kI64 || kFormat == kU64)
-struct Codec<kFormat> {
-  static constexpr size_t kElements = kEight;
-  SAFETENSORS_INLINE void Read(const std::byte* source, __m256* target) {
-    alignas(32) float values[kElements];
-    for (size_t i = 0; i < kElements; i++) DecodeGroup<kFormat>(source + 8 * i, values + i);
-    *target = _mm256_load_ps(values);
-  }
-};
-
 namespace {
 
 template <Format kFormat>
@@ -127,14 +115,17 @@ struct Blocks {
         }
       }
     }
-    // Whoever is told that the work is done must see its results.
-    if constexpr (kStreaming) _mm_sfence();
   }
 };
 
 template <Format kFormat>
 void Decode(const std::byte* source, float* target, size_t count, Stores stores) {
-  Drive<kFormat, Blocks<kFormat>, false>(source, nullptr, target, count, stores);
+  if constexpr (kFormat == kI64 || kFormat == kU64) {
+    // AVX2 has no such conversion.
+    DecodeScalar<kFormat>(source, target, count);
+  } else {
+    Drive<kFormat, Blocks<kFormat>, false>(source, nullptr, target, count, stores);
+  }
 }
 
 template <Format kFormat>

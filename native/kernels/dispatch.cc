@@ -3,6 +3,7 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <emmintrin.h>
 #endif
 
 namespace safetensors {
@@ -40,6 +41,14 @@ Sets FindSets() {
 std::span<const KernelSet* const> AvailableKernels() {
   static const Sets kFound = FindSets();
   return {kFound.sets.data(), kFound.count};
+}
+
+void FinishStores(Stores stores) {
+#if defined(__x86_64__)
+  if (stores == Stores::kStreaming) _mm_sfence();
+#else
+  static_cast<void>(stores);
+#endif
 }
 
 }  // namespace safetensors

@@ -23,6 +23,10 @@ namespace safetensors {
 // fast into pages that have never been touched (the kernel has just cleared them in the cache).
 enum class Stores : bool { kCached, kStreaming };
 
+// After streaming, and before another thread is told of the results: they may be on their way
+// still. Waits for them, and is therefore no part of the kernels.
+void FinishStores(Stores stores);
+
 // `count` is a multiple of the format's group. `source` may be at any address.
 using DecodeKernel = void (*)(const std::byte* source, float* target, size_t count, Stores stores);
 

@@ -78,7 +78,7 @@ void DecodeGroup(const std::byte* source, float* target) {
     const uint64_t value = Load<uint64_t>(source);
     const uint64_t large = value >> 63;
     const auto fitting = static_cast<int64_t>(value >> large | (value & large));
-    *target = static_cast<float>(fitting) * static_cast<float>(1 + large);
+    *target = static_cast<float>(fitting) * (large != 0 ? 2.0f : 1.0f);
   } else {
     bits(kTable<kFormat>[Load<uint8_t>(source)]);
   }
