@@ -183,6 +183,7 @@ const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
 const INSIDERS: Readonly<Record<string, RegExp>> = {
   'test/errors.test.ts': /^src\/errors\.ts$/,
   'test/cli.test.ts': /^src\/cli\//,
+  'test/decode-memory.test.ts': /^src\/decode\/memory\.ts$/,
   'test/shards.interop.test.ts': /^src\/model\/shards\.ts$/,
   'test/prefetch.test.ts': /^src\/available-memory\.ts$/,
   'test/shards.test.ts': /^src\/model\/shards\.ts$/,

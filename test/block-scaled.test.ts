@@ -114,6 +114,7 @@ describe('decodeBlockScaled', () => {
   it.each([
     ['rows of many pieces', [3000, 1100], [128, 128]],
     ['tiles longer than a piece', [2100, 1100], [2100, 1100]],
+    ['tiles that take a piece and a half', [3000, 1100], [1400, 700]],
     ['rows longer than a piece', [3, 2 ** 20 + 12], [2, 2 ** 19]],
     ['many matrices', [5, 130, 2 ** 12], [128, 128]],
   ] as [string, number[], [number, number]][])('%s', async (_, shape, blockSize) => {

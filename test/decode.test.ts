@@ -329,11 +329,15 @@ describe('toFloat32Async', () => {
   ])('is rejected with the reason of a signal that is aborted %s', async (_, turns) => {
     using file = safeOpenSync(path);
     const controller = new AbortController();
+    const { signal } = controller;
     const reason = new Error('enough');
+    const out = new Float32Array(LENGTH).fill(7);
     if (turns === 0) controller.abort(reason);
-    const promise = file.getTensor('x').toFloat32Async(undefined, { signal: controller.signal });
+    const promise = file.getTensor('x').toFloat32Async(out, { signal });
     if (turns > 0) controller.abort(reason);
     expect(await thrownBy(() => promise)).toBe(reason);
+    // No piece was begun after that.
+    expect(out.at(-1)).toBe(7);
   });
 
   it('is rejected, and nothing else happens, when the file is closed meanwhile', async () => {
@@ -341,6 +345,15 @@ describe('toFloat32Async', () => {
     const promise = file.getTensor('x').toFloat32Async();
     file.close();
     expect((await thrownBy(() => promise)).code).toBe('ERR_SAFETENSORS_CLOSED');
+  });
+
+  it('works on, or stops, when the file is closed meanwhile: in a process that lives', async () => {
+    const { decoded, closed } = await childReport<{ decoded: number; closed: number }>(
+      'close-while-decoding',
+      [makeFile(new Uint8Array(0)), '40'],
+    );
+    expect(decoded + closed).toBe(80);
+    expect(closed).toBeGreaterThan(10);
   });
 
   it('is rejected when the memory of `out` is moved meanwhile', async () => {
