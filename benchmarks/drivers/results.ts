@@ -155,6 +155,14 @@ export function checksumOf(lines: readonly string[]): string {
   return hash.digest('hex');
 }
 
+/** Of benchmarks/drivers/decode.ts. */
+export interface DecodeResult {
+  /** Milliseconds of each repetition. */
+  times: number[];
+  /** SHA-256 of the results, of those who decode. */
+  checksum?: string;
+}
+
 /** Opens a file so many times; only the opening is timed. */
 export async function timeOpens(
   opens: number,

@@ -8,6 +8,9 @@ import { NotMeasured } from './trial.ts';
 /** The repository: drivers in Python are run from the source tree. */
 export const ROOT = dirname(fileURLToPath(import.meta.resolve('safetensors-mmap/package.json')));
 
+/** A kernel that reads and writes and computes nothing: benchmarks/native, `npm run build:bench`. */
+export const MEMORY_BOUND = join(ROOT, 'benchmarks/native/build/Release/memory_bound.node');
+
 const REFERENCE = join(ROOT, 'benchmarks', 'drivers', 'reference.py');
 const REFERENCE_VERSION = '0.8.0';
 

@@ -1,4 +1,5 @@
 import type { Trial } from '../harness/trial.ts';
+import { decode } from './decode.ts';
 import { gc } from './gc.ts';
 import { header } from './header.ts';
 import { hostile } from './hostile.ts';
@@ -24,6 +25,7 @@ export const TRIALS: readonly Trial[] = [
   touch,
   scattered,
   slices,
+  decode,
   loop,
   processes,
   gc,

@@ -1,0 +1,150 @@
+import { existsSync } from 'node:fs';
+import type { DecodeResult } from '../drivers/results.ts';
+import type { ChartPoint } from '../harness/chart.ts';
+import { assertSameWork, interleave, measure } from '../harness/child.ts';
+import { type Comparison, compare, point } from '../harness/compare.ts';
+import { MEMORY_BOUND, nodeDriver } from '../harness/drivers.ts';
+import { NotMeasured, type Setting, type Trial } from '../harness/trial.ts';
+
+/** 256 MB of results, which no cache of one core holds; a quarter for a quick look. */
+const ELEMENTS = { full: 2 ** 26, quick: 2 ** 24, tiny: 2 ** 19 };
+const REPETITIONS = { full: 5, quick: 3, tiny: 1 };
+
+const OF_THE_BOUND = 0.85;
+const FASTER_THAN_A_LOOP = 5;
+
+interface Case {
+  what: string;
+  /** Targets are for the formats of 16 and of 8 bits. */
+  target: boolean;
+  loop: boolean;
+}
+
+const CASES: readonly Case[] = [
+  ...['BF16', 'F16', 'F8_E4M3', 'F8_E5M2', 'F8_E4M3FNUZ', 'F8_E5M2FNUZ', 'F8_E8M0'].map((what) => ({
+    what,
+    target: true,
+    loop: true,
+  })),
+  ...['F6_E2M3', 'F4', 'FP8 in blocks', 'MXFP4'].map((what) => ({
+    what,
+    target: false,
+    loop: false,
+  })),
+];
+
+const BOUND = 'as many bytes read and written';
+const LOOP = 'a plain JavaScript loop';
+
+/** For a quick look. */
+const QUICK: readonly string[] = ['BF16', 'F8_E4M3'];
+
+async function measureCase(
+  { what, target, loop }: Case,
+  destination: 'warm' | 'fresh',
+  setting: Setting,
+  points: ChartPoint[],
+): Promise<Comparison[]> {
+  const { quick, tiny, rounds, progress } = setting;
+  progress(`${what}, ${destination}`);
+  const size = tiny ? 'tiny' : quick ? 'quick' : 'full';
+  const child = nodeDriver('decode', 'decode');
+  const tasks = ['ours', 'bound', 'memcpy', 'async', ...(loop ? ['loop'] : [])];
+  const results = await interleave(
+    rounds,
+    tasks.map(
+      (task) => () =>
+        measure<DecodeResult>(child, task, what, ELEMENTS[size], destination, REPETITIONS[size]),
+    ),
+  );
+  assertSameWork(
+    what,
+    results.flat().flatMap(({ checksum }) => checksum ?? []),
+  );
+  const [ours, bound, memcpy, asynchronous, looped] = results.map((series) =>
+    // Whatever else the machine does can only make memory slower.
+    series.map(({ times }) => Math.min(...times)),
+  );
+  const name = `${what}, ${destination} destination`;
+  if (destination === 'warm') {
+    const series: [string, readonly number[] | undefined][] = [
+      ['safetensors-mmap', ours],
+      [BOUND, bound],
+      [LOOP, looped],
+    ];
+    for (const [who, samples] of series) {
+      if (samples === undefined) continue;
+      const speeds = samples.map((ms) => (4 * ELEMENTS[size]) / ms / 1e6);
+      points.push(point(who, speeds, what));
+    }
+  }
+  const withTarget = (limit: number) => (target ? { limit } : {});
+  const rows = [
+    compare(
+      name,
+      'ms',
+      ours,
+      { name: BOUND, samples: bound },
+      { ratio: 'faster', ...withTarget(OF_THE_BOUND) },
+    ),
+    compare(
+      name,
+      'ms',
+      ours,
+      { name: 'memcpy of the results', samples: memcpy },
+      {
+        ratio: 'faster',
+      },
+    ),
+    compare(
+      `${name}, toFloat32Async`,
+      'ms',
+      asynchronous,
+      { name: 'toFloat32', samples: ours },
+      {
+        ratio: 'faster',
+      },
+    ),
+  ];
+  if (looped !== undefined) {
+    const peer = { name: LOOP, samples: looped };
+    rows.push(
+      compare(name, 'ms', ours, peer, { ratio: 'faster', ...withTarget(FASTER_THAN_A_LOOP) }),
+    );
+  }
+  return rows;
+}
+
+export const decode: Trial = {
+  name: 'decode',
+  title: 'Decoding to F32',
+  explains: [
+    'Memory to memory, on one thread but for toFloat32Async; the results of all decoders are compared by SHA-256.',
+    'Warm: into memory that has been written before. Fresh: into a new array each time, which the',
+    'system has to give its pages. The bound reads and writes the same bytes around the caches and computes nothing.',
+  ],
+  run: async (setting) => {
+    if (process.arch !== 'x64') {
+      throw new NotMeasured('the kernel that it is held against needs x86-64');
+    }
+    if (!existsSync(MEMORY_BOUND)) {
+      throw new NotMeasured('benchmarks/native is not compiled: npm run build:bench');
+    }
+    const rows: Comparison[] = [];
+    const points: ChartPoint[] = [];
+    const cases = setting.quick ? CASES.filter(({ what }) => QUICK.includes(what)) : CASES;
+    for (const destination of ['warm', 'fresh'] as const) {
+      for (const each of cases)
+        rows.push(...(await measureCase(each, destination, setting, points)));
+    }
+    setting.draw({
+      name: 'decode',
+      title: 'Decoding to F32 on one thread, into memory written before: results',
+      unit: 'GB/s',
+      kind: 'groups',
+      xTitle: 'dtype',
+      points,
+    });
+    return rows;
+  },
+};
