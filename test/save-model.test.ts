@@ -10,10 +10,11 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { open } from 'node:fs/promises';
+import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import {
   openModel,
   type SaveModelOptions,
@@ -152,6 +153,27 @@ describe('saveModel', () => {
     expect((await thrownBy(() => open.check())).code).toBe('ERR_SAFETENSORS_FILE_CHANGED');
   });
 
+  it('puts the names of folders that it makes on the disk', async () => {
+    const parent = newFolder();
+    mkdirSync(parent);
+    const probe = await open(parent);
+    const sync = vi.spyOn(Object.getPrototypeOf(probe), 'sync');
+    const syncsOf = async (folder: string, fsync = true) => {
+      sync.mockClear();
+      await saveModel(hundreds(6), folder, { fsync });
+      return sync.mock.calls.length;
+    };
+    try {
+      const there = await syncsOf(parent);
+      expect(there).toBeGreaterThan(1);
+      expect(await syncsOf(join(parent, 'a', 'b', 'c'))).toBe(there + 3);
+      expect(await syncsOf(join(parent, 'd'), false)).toBe(0);
+    } finally {
+      sync.mockRestore();
+      await probe.close();
+    }
+  });
+
   it('tells of its progress over all shards', async () => {
     const folder = newFolder();
     const told: WriteProgress[] = [];
@@ -264,13 +286,18 @@ describe('a saving that fails leaves the earlier model whole, and nothing else',
   it('a folder that cannot be made, or is a file', async () => {
     const file = newFolder();
     writeFileSync(file, 'x');
-    expect(await thrownBy(() => saveModel(earlier, file))).toMatchObject({ code: 'EEXIST' });
-    expect(await thrownBy(() => saveModel(earlier, join(file, 'x')))).toMatchObject({
-      code: 'ENOTDIR',
-    });
+    const below = join(file, 'x');
+    // As the caller names them.
+    for (const [path, code] of [
+      [file, 'EEXIST'],
+      [relative('.', file), 'EEXIST'],
+      [below, 'ENOTDIR'],
+    ]) {
+      expect(await thrownBy(() => saveModel(earlier, path))).toMatchObject({ code, path });
+    }
     const fresh = newFolder();
     const signal = new AbortController();
-    const failing = saveModel(earlier, fresh, {
+    const failing = saveModel(earlier, join(fresh, 'in', 'another'), {
       signal: signal.signal,
       onProgress: () => signal.abort(),
     });

@@ -1,7 +1,7 @@
 import { mkdir, rmdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { checkedPath, fullPathOf } from '../path.ts';
-import { AtomicFile, withPath } from '../write/atomic-file.ts';
+import { AtomicFile, syncFolder, withPath } from '../write/atomic-file.ts';
 import { type CheckedTensor, checkTensors, type TensorsLike } from '../write/inputs.ts';
 import {
   type CheckedSaving,
@@ -45,7 +45,7 @@ interface PlannedFile {
 }
 
 /**
- * Saves tensors as a model in a folder, which is made if it is not there: `model.safetensors`, or, when
+ * Saves tensors as a model in a folder, which is made if it is not there, with those above it: `model.safetensors`, or, when
  * that would exceed `maxShardSize`, shards and an index, split and named as by `huggingface_hub`.
  * `metadata` goes into every file, and into the index.
  *
@@ -111,7 +111,7 @@ async function write(
   { path, fullPath }: { path: string; fullPath: string },
   saving: CheckedSaving,
 ): Promise<void> {
-  const isNew = (await mkdir(fullPath, { recursive: true })) !== undefined;
+  const made = await makeFolders(path, fullPath);
   const temporary: { name: string; file: AtomicFile }[] = [];
   try {
     const model: NewModel = { path, fullPath, files: temporary, fsync: saving.fsync };
@@ -124,14 +124,35 @@ async function write(
       const file = await writeIndex(index, join(fullPath, INDEX_FILE), saving);
       temporary.push({ name: INDEX_FILE, file });
     }
+    if (saving.fsync) await withPath(path, () => syncNames(made));
     saving.signal?.throwIfAborted();
     await replaceModel(model);
   } catch (error) {
     for (const { file } of temporary) await file.discard();
-    // Not if anything else is in it.
-    if (isNew) await rmdir(fullPath).catch(() => {});
+    await removeEmpty(made);
     throw error;
   }
+}
+
+/** Makes a folder and those above it that are not there; returns the ones made, innermost first. */
+async function makeFolders(path: string, fullPath: string): Promise<string[]> {
+  const outermost = await withPath(path, () => mkdir(fullPath, { recursive: true }));
+  const made: string[] = [];
+  if (outermost === undefined) return made;
+  for (let folder = fullPath; folder.length >= outermost.length; folder = dirname(folder)) {
+    made.push(folder);
+  }
+  return made;
+}
+
+/** Puts the names of new folders on the disk: without them, nothing leads to the files. */
+async function syncNames(made: readonly string[]): Promise<void> {
+  for (const folder of made) await syncFolder(dirname(folder));
+}
+
+/** Removes new folders, but those that somebody else has put something into. */
+async function removeEmpty(made: readonly string[]): Promise<void> {
+  for (const folder of made) await rmdir(folder).catch(() => {});
 }
 
 /** The options for one file after the other, whose progress is that of all. */
