@@ -212,6 +212,19 @@ describe('refuses, and leaves everything as it was', () => {
     expectFiles(folder, 'model.safetensors');
   });
 
+  it('a path that ends as one of a folder does', async () => {
+    const { folder, path } = target('file');
+    for (const [name, code] of [
+      ['model.safetensors/', 'ENOTDIR'],
+      ['none/', 'EISDIR'],
+    ]) {
+      const wrong = `${folder}/${name}`;
+      expect(await thrownBy(() => saveFile(small, wrong))).toMatchObject({ code, path: wrong });
+    }
+    expect(readFileSync(path, 'utf8')).toBe('old');
+    expectFiles(folder, 'model.safetensors');
+  });
+
   it('a device', async () => {
     const error = await thrownBy(() => saveFile(small, '/dev/null'));
     expect(error).toMatchObject({ code: 'ERR_SAFETENSORS_NOT_SAFETENSORS', path: '/dev/null' });

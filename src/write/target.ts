@@ -23,20 +23,27 @@ export interface Target {
  * Follows a path to the file that is to be made or replaced: also symbolic links that lead to
  * nothing yet.
  *
- * @throws {Error} of Node's own shape: EISDIR for a folder, ELOOP, ENOENT for a folder that is not there
+ * @throws {Error} of Node's own shape: EISDIR for a folder and for a path that ends as one of a folder,
+ *   ENOTDIR for such a path of a file, ELOOP, ENOENT for a folder that is not there
  * @throws {SafetensorsError} NOT_SAFETENSORS for a FIFO, a socket or a device
  */
 export async function resolveTarget(path: string): Promise<Target> {
   // As when it is opened: from the working directory of now. The empty path leads nowhere.
   if (path === '') throw openError('ENOENT', path);
+  // `resolve` drops the end, which would save to a file that was not named.
+  const isFolderPath = path.endsWith('/');
   let next = resolve(path);
   for (let links = 0; links <= MAX_LINKS; links++) {
     const folder = await realpath(dirname(next));
     const file = join(folder, basename(next));
     const info = await statusOf(file);
-    if (info === undefined) return { folder, path: file, mode: undefined };
+    if (info === undefined) {
+      if (isFolderPath) throw openError('EISDIR', path);
+      return { folder, path: file, mode: undefined };
+    }
     if (!info.isSymbolicLink()) {
       if (info.isDirectory()) throw openError('EISDIR', path);
+      if (isFolderPath) throw openError('ENOTDIR', path);
       if (!info.isFile()) throw notAFile(info, path);
       return { folder, path: file, mode: info.mode & PERMISSION_BITS };
     }
@@ -56,7 +63,10 @@ async function statusOf(file: string): Promise<Stats | undefined> {
   }
 }
 
-function openError(code: 'EISDIR' | 'ELOOP' | 'ENOENT', path: string): NodeJS.ErrnoException {
+function openError(
+  code: 'EISDIR' | 'ENOTDIR' | 'ELOOP' | 'ENOENT',
+  path: string,
+): NodeJS.ErrnoException {
   return systemError(-constants.errno[code], 'open', path);
 }
 
