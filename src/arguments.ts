@@ -18,6 +18,29 @@ export function checkCallback(callback: unknown, what: string): void {
   throw new TypeError(`${what}: expected a function, found ${inspect(callback)}`);
 }
 
+/** @throws {TypeError} unless it is a boolean */
+export function checkBoolean(value: unknown, what: string): asserts value is boolean {
+  if (typeof value === 'boolean') return;
+  throw new TypeError(`${what}: expected a boolean, found ${inspect(value, { depth: 0 })}`);
+}
+
+/**
+ * @throws {TypeError} unless it is a number
+ * @throws {RangeError} unless it is an integer from `least` to `most`
+ */
+export function checkInteger(
+  value: unknown,
+  what: string,
+  least: number,
+  most: number,
+): asserts value is number {
+  if (typeof value !== 'number') {
+    throw new TypeError(`${what}: expected a number, found ${inspect(value, { depth: 0 })}`);
+  }
+  if (Number.isInteger(value) && value >= least && value <= most) return;
+  throw new RangeError(`${what}: expected an integer from ${least} to ${most}, found ${value}`);
+}
+
 /** Not instanceof: those of other realms, and of other implementations, are as good. */
 function isSignal(value: unknown): value is AbortSignal {
   return (

@@ -317,13 +317,13 @@ describe('refuses, and leaves the file as it was', () => {
       { a: 'b' },
       { code: /DUPLICATE_KEY/ },
     ],
+    ['a number', valid, { a: 1 }, { message: /value of 'a': expected a string or null, found 1/ }],
     [
-      'a number',
+      'undefined',
       valid,
-      { a: 1 },
-      { message: /value of 'a', if not null,: expected a string, found 1/ },
+      { a: undefined },
+      { message: /expected a string or null, found undefined/ },
     ],
-    ['undefined', valid, { a: undefined }, { message: /expected a string, found undefined/ }],
     ['no changes', valid, null, { message: /changes: expected an object/ }],
     ['a list', valid, [['a', 'b']], { message: /changes: expected an object/ }],
     ['a lone surrogate', valid, { a: '\udfff' }, { message: /lone surrogate/ }],
@@ -347,6 +347,10 @@ describe('refuses, and leaves the file as it was', () => {
       path: none,
     });
     expect(await thrownBy(() => updateMetadata(folder, {}))).toMatchObject({ code: 'EISDIR' });
+    // As with saving: nothing is looked at after an abort.
+    const aborted = { signal: AbortSignal.abort() };
+    const { name } = await thrownBy(() => updateMetadata(none, {}, aborted));
+    expect(name).toBe('AbortError');
   });
 });
 

@@ -1,5 +1,11 @@
 import { inspect, types } from 'node:util';
-import { checkCallback, checkObject, checkSignal } from '../arguments.ts';
+import {
+  checkBoolean,
+  checkCallback,
+  checkInteger,
+  checkObject,
+  checkSignal,
+} from '../arguments.ts';
 import { DEFAULT_MAX_HEADER_BYTES } from '../header/preamble.ts';
 import { checkText } from './inputs.ts';
 
@@ -67,8 +73,8 @@ export const DEFAULT_ALIGNMENT = 8;
 export function layoutOptions(options: SerializeOptions = {}): CheckedLayout {
   checkObject(options, 'options');
   const { metadata, headerPadding = 0, alignment = DEFAULT_ALIGNMENT } = options;
-  checkInteger(headerPadding, 'headerPadding', 0);
-  checkInteger(alignment, 'alignment', DEFAULT_ALIGNMENT);
+  checkInteger(headerPadding, 'headerPadding', 0, MAX_HEADER_BYTES);
+  checkInteger(alignment, 'alignment', DEFAULT_ALIGNMENT, MAX_HEADER_BYTES);
   if (alignment % DEFAULT_ALIGNMENT !== 0) {
     throw new RangeError(
       `alignment: expected a multiple of ${DEFAULT_ALIGNMENT}, found ${alignment}`,
@@ -85,17 +91,17 @@ export function layoutOptions(options: SerializeOptions = {}): CheckedLayout {
 export function savingOptions(options: SaveOptions = {}): CheckedSaving {
   checkObject(options, 'options');
   const { fsync = true, signal, onProgress } = options;
-  if (typeof fsync !== 'boolean') {
-    throw new TypeError(`fsync: expected a boolean, found ${inspect(fsync)}`);
-  }
+  checkBoolean(fsync, 'fsync');
   checkSignal(signal);
   checkCallback(onProgress, 'onProgress');
   return { fsync, signal, onProgress };
 }
 
 /** Not instanceof: those of other realms (vm contexts) are as good. */
-function isMap(metadata: Metadata): metadata is ReadonlyMap<string, string> {
-  return types.isMap(metadata);
+export function isMap<V>(
+  pairs: ReadonlyMap<string, V> | Readonly<Record<string, V>>,
+): pairs is ReadonlyMap<string, V> {
+  return types.isMap(pairs);
 }
 
 /** Keys and values as they are now. */
@@ -109,19 +115,13 @@ function checkMetadata(metadata: Metadata): [string, string][] {
   return pairs;
 }
 
-export function checkString(text: unknown, what: string): asserts text is string {
+export function checkString(
+  text: unknown,
+  what: string,
+  expected = 'a string',
+): asserts text is string {
   if (typeof text !== 'string') {
-    throw new TypeError(`${what}: expected a string, found ${inspect(text, { depth: 0 })}`);
+    throw new TypeError(`${what}: expected ${expected}, found ${inspect(text, { depth: 0 })}`);
   }
   checkText(text, what);
-}
-
-function checkInteger(value: unknown, what: string, least: number): void {
-  if (typeof value !== 'number') {
-    throw new TypeError(`${what}: expected a number, found ${inspect(value)}`);
-  }
-  if (!Number.isInteger(value) || value < least || value > MAX_HEADER_BYTES) {
-    const range = `an integer from ${least} to ${MAX_HEADER_BYTES}`;
-    throw new RangeError(`${what}: expected ${range}, found ${value}`);
-  }
 }

@@ -20,6 +20,7 @@ import {
 import {
   type CheckedSaving,
   checkString,
+  isMap,
   MAX_HEADER_BYTES,
   type SaveOptions,
   savingOptions,
@@ -99,6 +100,7 @@ export async function updateMetadata(
   const named = checkedPath(path);
   const checked = checkChanges(changes);
   const saving = savingOptions(options);
+  saving.signal?.throwIfAborted();
   return withPath(named, async () => {
     const target = await resolveTarget(named);
     if (target.mode === undefined) throw systemError(-constants.errno.ENOENT, 'open', named);
@@ -116,10 +118,11 @@ export async function updateMetadata(
 
 function checkChanges(changes: MetadataChanges): [string, string | null][] {
   checkObject(changes, 'changes');
-  const pairs = Symbol.iterator in changes ? [...changes] : Object.entries(changes);
+  const pairs = isMap(changes) ? [...changes] : Object.entries(changes);
   for (const [key, value] of pairs) {
     checkString(key, 'changes: a key');
-    if (value !== null) checkString(value, `changes: the value of ${inspect(key)}, if not null,`);
+    if (value !== null)
+      checkString(value, `changes: the value of ${inspect(key)}`, 'a string or null');
   }
   return pairs;
 }
