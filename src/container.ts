@@ -1,4 +1,5 @@
 import { inspect } from 'node:util';
+import { checkInteger, checkObject } from './arguments.ts';
 import type { Dtype } from './dtypes.ts';
 import { SafetensorsError } from './errors.ts';
 import { quoteName } from './escape.ts';
@@ -32,27 +33,14 @@ export interface CheckedOptions {
 
 /** Options with their defaults, checked. */
 export function openOptions(options: OpenOptions = {}): CheckedOptions {
-  if (typeof options !== 'object' || options === null) {
-    throw new TypeError(`options: expected an object, found ${inspect(options)}`);
-  }
+  checkObject(options, 'options');
   const { duplicates = 'reject', maxHeaderBytes = DEFAULT_MAX_HEADER_BYTES } = options;
   if (duplicates !== 'reject' && duplicates !== 'last-wins') {
     throw new TypeError(
       `duplicates: expected 'reject' or 'last-wins', found ${inspect(duplicates)}`,
     );
   }
-  if (typeof maxHeaderBytes !== 'number') {
-    throw new TypeError(`maxHeaderBytes: expected a number, found ${inspect(maxHeaderBytes)}`);
-  }
-  if (
-    !Number.isInteger(maxHeaderBytes) ||
-    maxHeaderBytes < 0 ||
-    maxHeaderBytes > LARGEST_MAX_HEADER_BYTES
-  ) {
-    throw new RangeError(
-      `maxHeaderBytes: expected an integer from 0 to ${LARGEST_MAX_HEADER_BYTES}, found ${maxHeaderBytes}`,
-    );
-  }
+  checkInteger(maxHeaderBytes, 'maxHeaderBytes', 0, LARGEST_MAX_HEADER_BYTES);
   return { duplicates, maxHeaderBytes };
 }
 

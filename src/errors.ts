@@ -22,14 +22,14 @@ export const ERROR_MEANINGS = {
   TRAILING_BYTES: 'the file is longer than its header says',
   NOT_SAFETENSORS: 'another kind of file; the message names which, and what to do',
   TENSOR_NOT_FOUND: 'no tensor of that name; the message gives the nearest names',
-  CLOSED: 'the container has been closed',
+  CLOSED: 'the container has been closed, or the writer finished or discarded',
   FILE_CHANGED: 'the file was replaced, removed, resized or rewritten since it was opened',
   MEMORY_LIMIT: 'more would be read into memory than is available',
   SLICE_RANGE: 'a slice that the tensor or its dtype does not have',
   UNSUPPORTED_DTYPE: 'an operation that does not exist for this dtype',
   SHARD_PATH:
     'a shard name that leads out of the model’s folder, or is not that of a .safetensors file',
-  SHARD_MISSING: 'a shard of the index is not there, or no model in the folder',
+  SHARD_MISSING: 'a shard of the index is not there, or no model in the folder, or more than one',
   INDEX_MISMATCH: 'the index has a tensor in a shard that does not have it',
 } as const;
 

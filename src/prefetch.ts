@@ -1,6 +1,11 @@
 import { setTimeout } from 'node:timers/promises';
-import { inspect } from 'node:util';
-import { checkCallback, checkObject, checkSignal } from './arguments.ts';
+import {
+  checkBoolean,
+  checkCallback,
+  checkInteger,
+  checkObject,
+  checkSignal,
+} from './arguments.ts';
 import { availableMemory } from './available-memory.ts';
 import { SafetensorsError } from './errors.ts';
 import type { PageIn, PageRanges, Pages } from './pages.ts';
@@ -108,17 +113,8 @@ function checkedOptions(options: PrefetchOptions) {
   const { signal, onProgress, concurrency = DEFAULT_CONCURRENCY, beyondMemory = false } = options;
   checkSignal(signal);
   checkCallback(onProgress, 'onProgress');
-  if (typeof beyondMemory !== 'boolean') {
-    throw new TypeError(`beyondMemory: expected a boolean, found ${inspect(beyondMemory)}`);
-  }
-  if (typeof concurrency !== 'number') {
-    throw new TypeError(`concurrency: expected a number, found ${inspect(concurrency)}`);
-  }
-  if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > MOST_CONCURRENCY) {
-    throw new RangeError(
-      `concurrency: expected an integer from 1 to ${MOST_CONCURRENCY}, found ${concurrency}`,
-    );
-  }
+  checkBoolean(beyondMemory, 'beyondMemory');
+  checkInteger(concurrency, 'concurrency', 1, MOST_CONCURRENCY);
   return { signal, onProgress, concurrency, beyondMemory };
 }
 

@@ -115,7 +115,7 @@ const LAYERS: readonly Layer[] = [
   {
     name: 'container',
     files: /^container\.ts$/,
-    imports: ['prefetch', 'tensor', 'storage', 'slice', 'header', ...BASE],
+    imports: ['prefetch', 'arguments', 'tensor', 'storage', 'slice', 'header', ...BASE],
   },
   {
     name: 'prefetch',

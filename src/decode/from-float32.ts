@@ -1,5 +1,5 @@
 import { inspect, types } from 'node:util';
-import { checkObject, checkSignal } from '../arguments.ts';
+import { checkBoolean, checkObject, checkSignal } from '../arguments.ts';
 import { DTYPES, type Dtype, type DtypeInfo, type TensorData } from '../dtypes.ts';
 import { SafetensorsError } from '../errors.ts';
 import { type EncodeCall, native } from '../native.ts';
@@ -93,9 +93,7 @@ function makePlan(dtype: EncodedDtype, values: Float32Array, options: EncodeOpti
   }
   checkObject(options, 'options');
   const { saturate = false, out = new info.array(values.length) } = options;
-  if (typeof saturate !== 'boolean') {
-    throw new TypeError(`saturate: expected a boolean, found ${inspect(saturate)}`);
-  }
+  checkBoolean(saturate, 'saturate');
   checkOut(out, info, values.length);
   checkApart(values, out);
   const format = kernelFormat(dtype) as number;
