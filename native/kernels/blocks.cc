@@ -69,10 +69,10 @@ void DecodeTiles(const KernelSet& kernels, Format format, const std::byte* weigh
       for (size_t row = top; row < bottom; row++) {
         const size_t begin = row * columns + left;
         if (!whole) at = begin;
-        // A whole row takes what the next one has of the line that it ends in.
+        // A whole row takes what the next ones have of the line that it ends in: all, where they
+        // are short.
         const size_t end =
             whole ? std::min(lines.NextFrom(begin + width), bottom * columns) : begin + width;
-        if (end <= at) continue;
         decode(weights + info.bytes(at), factors.data() + (at - begin), target + at, end - at,
                stores);
         at = end;

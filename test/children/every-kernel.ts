@@ -126,6 +126,8 @@ function scaleAll(dtype: Dtype): string {
       ...Array.from({ length: 33 }, (_, i) => [3, 2 * i]),
       [5, 128 * 5 + 2],
       [2 ** 11, 2 ** 10 + 2],
+      [31, 70_002],
+      [220_000, 10],
     ]) {
       for (const start of [0, 3]) {
         const weight = tensorAt(
