@@ -2,10 +2,19 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { open } from 'node:fs/promises';
+import { constants } from 'node:os';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, it, type TestContext } from 'vitest';
-import { safeOpenSync, serialize } from '../src/index.ts';
+import { describe, expect, it, type TestContext, vi } from 'vitest';
+import {
+  createWriter,
+  safeOpenSync,
+  saveFile,
+  saveModel,
+  serialize,
+  type TensorLike,
+} from '../src/index.ts';
 import type { Holdings } from './children/support/process.ts';
 import { patternBytes } from './support/build.ts';
 import {
@@ -15,6 +24,7 @@ import {
   runChild,
   runCommand,
 } from './support/child.ts';
+import { thrownBy } from './support/errors.ts';
 import { rounds } from './support/rounds.ts';
 import { temporaryFolder } from './support/temporary.ts';
 
@@ -175,6 +185,52 @@ describe('where nothing can be written', () => {
       path: join(folder, 'model.safetensors'),
     });
     expect({ whole, files }).toEqual({ whole: true, files: ['model.safetensors'] });
+  });
+});
+
+/** What a disk does that breaks: no such disk can be had, so that the calls are made to fail. */
+describe('EIO', () => {
+  const tensors: Record<string, TensorLike> = {
+    large: { dtype: 'U8', shape: [2 ** 25], data: new Uint8Array(2 ** 25) },
+    a: { dtype: 'U8', shape: [3], data: new Uint8Array(3) },
+    b: { dtype: 'U8', shape: [5], data: new Uint8Array(5) },
+  };
+  const ways: Record<string, (path: string) => Promise<unknown>> = {
+    saveFile: (path) => saveFile(tensors, path),
+    saveModel: (path) => saveModel(tensors, dirname(path), { maxShardSize: '1TB' }),
+    createWriter: async (path) => {
+      const writer = await createWriter(path, tensors);
+      for (const [name, { data }] of Object.entries(tensors)) await writer.write(name, data);
+      await writer.finish();
+    },
+  };
+  const cases = Object.keys(ways).flatMap((way) =>
+    (['write', 'writev', 'sync'] as const)
+      // What a writer writes is never together with anything else.
+      .filter((call) => way !== 'createWriter' || call !== 'writev')
+      .map((call) => [way, call] as const),
+  );
+
+  it.each(cases)('%s: of %s, the old file is whole and nothing is left', async (way, call) => {
+    const folder = newFolder(`eio-${way}-${call}`);
+    const path = join(folder, 'model.safetensors');
+    writeFileSync(path, 'old');
+    const probe = await open(path);
+    const failing = vi.spyOn(Object.getPrototypeOf(probe), call);
+    await probe.close();
+    const syscall = call === 'sync' ? 'fsync' : call;
+    failing.mockImplementation(async () => {
+      throw Object.assign(new Error('EIO'), { code: 'EIO', errno: -constants.errno.EIO, syscall });
+    });
+    try {
+      const error = await thrownBy(() => ways[way](path));
+      expect(failing).toHaveBeenCalled();
+      expect(error).toMatchObject({ code: 'EIO', syscall, path });
+    } finally {
+      failing.mockRestore();
+    }
+    expect(readFileSync(path, 'utf8')).toBe('old');
+    expect(readdirSync(folder)).toEqual(['model.safetensors']);
   });
 });
 

@@ -66,7 +66,7 @@ export class SafetensorsWriter implements AsyncDisposable {
 
   /** @internal The header, which comes before everything else. */
   async begin(plan: FilePlan): Promise<void> {
-    await this.#orFail(() => this.#lanes.write(headerChunks(plan)));
+    await this.#orFail(() => withPath(this.path, () => this.#lanes.write(headerChunks(plan))));
   }
 
   /**
