@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { buildFile, patternBytes, type TensorSource } from './support/build.ts';
-import { runCli } from './support/cli.ts';
+import { runCli, runCliInTerminal, whyNoTerminal } from './support/cli.ts';
 import { INDEX, shardName, u8, writeModel } from './support/models.ts';
 import { fileMaker, temporaryFolder } from './support/temporary.ts';
 
@@ -49,6 +49,16 @@ describe('hash', () => {
       expect(await hash(path)).toBe(`${sha256(data)}  ${path}\n`);
     },
   );
+
+  const reason = whyNoTerminal();
+  it.skipIf(reason)('shows names whole, on any terminal', async () => {
+    const path = makeFile(patternBytes(1), `${'long-'.repeat(20)}.bin`);
+    const { code, stdout } = await runCliInTerminal(80, ['hash', path]);
+    expect({ code, stdout: stdout.trimEnd() }).toEqual({
+      code: 0,
+      stdout: `${sha256(patternBytes(1))}  ${path}`,
+    });
+  });
 
   it('of each tensor, in the order of the data', async () => {
     const path = makeFile(buildFile(TENSORS));

@@ -6,8 +6,8 @@ import { jsonArray, toJson } from '../json.ts';
 import { isSharded } from '../listing.ts';
 import { ModelFiles } from '../model-files.ts';
 import { showProgress } from '../progress.ts';
-import { printLines, terminalOf } from '../terminal.ts';
-import { fitMiddle, shownName } from '../text.ts';
+import { printLines } from '../terminal.ts';
+import { shownName } from '../text.ts';
 import { hashRanges } from './hash-pool.ts';
 
 export interface HashOptions {
@@ -23,11 +23,6 @@ interface Part {
   /** What JSON says of it beside the digest. */
   readonly facts: object;
 }
-
-/** Columns of a digest, and two spaces behind it. */
-const DIGEST_COLUMNS = 66;
-/** Names are not shortened to less than this. */
-const LEAST_NAME_COLUMNS = 12;
 
 /**
  * `safetensors hash`: of a file, whatever is in it; of the files of a model; or of tensors.
@@ -116,11 +111,9 @@ function* jsonLines(key: string, path: string, items: readonly object[]): Genera
   yield '}';
 }
 
-/** As sha256sum prints them. */
+/** As sha256sum prints them: a name is whole, since nothing of use would be left of it beside a digest. */
 function* textLines(parts: readonly Part[], digests: readonly string[]): Generator<string> {
-  const { width } = terminalOf(process.stdout, process.env);
-  const room = Math.max(width - DIGEST_COLUMNS, LEAST_NAME_COLUMNS);
   for (const [place, { shown }] of parts.entries()) {
-    yield `${digests[place]}  ${fitMiddle(shown, room)}`;
+    yield `${digests[place]}  ${shown}`;
   }
 }
