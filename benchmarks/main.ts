@@ -24,13 +24,15 @@ import { TRIALS } from './trials/all.ts';
 import { weights } from './trials/files.ts';
 
 const ROUNDS = 10;
-const QUICK_ROUNDS = 3;
+const QUICK_ROUNDS = 2;
+
+const CHARTS = join(ROOT, 'benchmarks', 'charts');
 
 interface Options {
   quick: boolean;
   tiny: boolean;
   json: boolean;
-  charts: boolean;
+  charts?: string | true;
   filter: string[];
   node: string[];
   folder: string;
@@ -51,7 +53,7 @@ function parseOptions(): Options {
     .option('--quick', 'fewer repetitions and smaller files; under two minutes', false)
     .option('--tiny', 'the smallest inputs, once: for tests of the suite, not for figures', false)
     .option('--json', 'print JSON', false)
-    .option('--charts', 'measure nothing; draw the charts of the results', false)
+    .option('--charts [folder]', 'measure nothing; draw the charts of the results')
     .option(
       '--filter <name>',
       `one trial of ${TRIALS.map(({ name }) => name).join(', ')}; may be repeated`,
@@ -108,7 +110,7 @@ async function main(options: Options): Promise<void> {
   };
   print(formatMachine(machine));
   setting.progress('the disk');
-  const ceiling: Ceiling | string = await measureCeiling(folder, weights(setting, 'shared'));
+  const ceiling: Ceiling | string = await measureCeiling(folder, weights(setting, 'shared'), quick);
   print(formatCeiling(ceiling));
   const results: TrialResult[] = [];
   for (const trial of trials) {
@@ -129,8 +131,9 @@ async function main(options: Options): Promise<void> {
 }
 
 const options = parseOptions();
-if (options.charts) {
-  for (const path of await drawCharts(readResults(options.output))) console.log(path);
+if (options.charts !== undefined) {
+  const folder = options.charts === true ? CHARTS : options.charts;
+  for (const path of await drawCharts(readResults(options.output), folder)) console.log(path);
 } else {
   await main(options);
 }

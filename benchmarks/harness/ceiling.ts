@@ -14,12 +14,16 @@ export interface Ceiling {
 }
 
 /** Of the disk that a folder is on, or why it cannot be told. */
-export async function measureCeiling(folder: string, file: Weights): Promise<Ceiling | string> {
+export async function measureCeiling(
+  folder: string,
+  file: Weights,
+  quick: boolean,
+): Promise<Ceiling | string> {
   try {
     const path = writeWeights(folder, file);
     const readers = findReaders();
     const times: number[][] = readers.map(() => []);
-    for (let round = 0; round < ROUNDS; round++) {
+    for (let round = 0; round < (quick ? 1 : ROUNDS); round++) {
       for (const [i, reader] of readers.entries()) times[i].push(await reader.read(path));
     }
     const medians = times.map(median);

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import { atEnd } from './undo.ts';
 
 const run = promisify(execFile);
 
@@ -21,11 +22,15 @@ export async function measure<Result>(
   ...args: readonly (string | number)[]
 ): Promise<Result> {
   const all = [...prefix, task, ...args.map(String)];
+  const running = run(program, all, { maxBuffer: 2 ** 26 });
+  const kill = atEnd(() => running.child.kill('SIGKILL'));
   try {
-    const { stdout } = await run(program, all, { maxBuffer: 2 ** 26 });
+    const { stdout } = await running;
     return JSON.parse(stdout) as Result;
   } catch (cause) {
     throw new Error(`${name} failed: ${program} ${all.join(' ')}`, { cause });
+  } finally {
+    kill();
   }
 }
 

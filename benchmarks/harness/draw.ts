@@ -3,22 +3,20 @@ import { join } from 'node:path';
 import { parse, View } from 'vega';
 import { compile, type TopLevelSpec } from 'vega-lite';
 import type { Chart } from './chart.ts';
-import { ROOT } from './drivers.ts';
 import type { Results } from './results.ts';
 
-const FOLDER = join(ROOT, 'benchmarks', 'charts');
 const OURS = /^safetensors-mmap|^prefetch/;
 /** Of the package, and of everybody else; told apart in print and by the colour-blind too. */
 const [OWN_COLOUR, OTHER_COLOUR] = ['#0b6e99', '#b9b9b9'];
 const WIDTH = 460;
 
-/** Draws every chart of the results into benchmarks/charts; returns their paths. */
-export async function drawCharts({ results, machine }: Results): Promise<string[]> {
-  mkdirSync(FOLDER, { recursive: true });
+/** Draws every chart of the results into a folder; returns their paths. */
+export async function drawCharts({ results, machine }: Results, folder: string): Promise<string[]> {
+  mkdirSync(folder, { recursive: true });
   const paths: string[] = [];
   for (const { charts, rounds } of results) {
     for (const chart of charts) {
-      const path = join(FOLDER, `${chart.name}.svg`);
+      const path = join(folder, `${chart.name}.svg`);
       const below = `medians and spreads; ${machine.system}, ${machine.cores} cores, Node ${machine.node}, up to ${rounds} rounds`;
       writeFileSync(path, `${await svgOf(chart, below)}\n`);
       paths.push(path);

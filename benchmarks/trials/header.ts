@@ -6,8 +6,8 @@ import { deepSeekFile, shardFile } from './files.ts';
 
 const FASTER_THAN_REFERENCE = 3;
 const FASTER_THAN_CHECKED_JSON = 4;
-const BIG_OPENS = { full: 11, quick: 4 };
-const SHARD_OPENS = { full: 300, quick: 200 };
+const BIG_OPENS = { full: 11, quick: 3 };
+const SHARD_OPENS = { full: 300, quick: 100 };
 
 /** Both figures of a driver: the first open of each process, and the median of its further ones. */
 interface Opens {

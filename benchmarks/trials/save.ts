@@ -8,7 +8,7 @@ import { NotMeasured, type Setting, type Trial } from '../harness/trial.ts';
 import { BLOCK_BYTES } from '../models/blocks.ts';
 
 /** 2 GB, as the targets say; a quarter of it for a quick look. */
-const BLOCKS = { full: 32, quick: 8 };
+const BLOCKS = { full: 32, quick: 8, tiny: 1 };
 const ROUNDS = 5;
 
 const OF_THE_DISK = 0.95;
@@ -20,8 +20,8 @@ const LONGEST_DELAY_MS = 20;
 type Task = [child: Child, task: string, mode?: 'durable' | 'cached'];
 
 async function run(setting: Setting): Promise<Comparison[]> {
-  const { folder, quick, reference } = setting;
-  const blocks = quick ? BLOCKS.quick : BLOCKS.full;
+  const { folder, quick, tiny, reference } = setting;
+  const blocks = tiny ? BLOCKS.tiny : quick ? BLOCKS.quick : BLOCKS.full;
   const free = statfsSync(folder);
   if (free.bavail * free.bsize < 2 * blocks * BLOCK_BYTES) {
     throw new NotMeasured(`${folder} has less free than twice what is saved`);

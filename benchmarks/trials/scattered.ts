@@ -15,6 +15,7 @@ const READ_AHEAD_KB = 128;
 const ONE_OF = 20;
 /** Scales and norms; small layers; rows of experts; layers. */
 const TENSOR_KIB = [16, 64, 1024, 16_384];
+const QUICK_TENSOR_KIB = [64];
 const FILE_BYTES = { full: 2 ** 31, quick: 2 ** 28, tiny: 2 ** 22 };
 const PREFETCH = [nodeDriver('scattered', 'prefetch(names)'), 'prefetch'] as const;
 const FAULTS = [nodeDriver('scattered', 'page faults alone'), 'fault'] as const;
@@ -125,7 +126,7 @@ export const scattered: Trial = {
   run: async (setting) => {
     const rows: Comparison[] = [];
     const points: ChartPoint[] = [];
-    for (const kib of setting.tiny ? TENSOR_KIB.slice(0, 1) : TENSOR_KIB) {
+    for (const kib of setting.quick ? QUICK_TENSOR_KIB : TENSOR_KIB) {
       const [ofThis, drawn] = await ofSize(setting, kib);
       rows.push(...ofThis);
       points.push(...drawn);
