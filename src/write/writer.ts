@@ -236,7 +236,8 @@ export class SafetensorsWriter implements AsyncDisposable {
 
 /**
  * Begins a safetensors file whose data comes later, in pieces: {@link SafetensorsWriter.write} it, then
- * {@link SafetensorsWriter.finish}.
+ * {@link SafetensorsWriter.finish}. A writer that is neither finished nor discarded, nor disposed of, leaves
+ * its temporary file behind: `await using` sees to that.
  *
  * @param path A path or a `file:` URL.
  * @param specs What is to be written, in any order: `{dtype, shape}` by name. A container is such a thing.
