@@ -1,5 +1,6 @@
 import { constants } from 'node:buffer';
 import { CopyStorage } from './buffer-storage.ts';
+import { noteEmptied } from './emptied-buffers.ts';
 import { allocate, inPieces, LANES, nativeRuns } from './gathering.ts';
 import type { HeaderTable } from './header/table.ts';
 import { type FileHandle, native } from './native.ts';
@@ -40,6 +41,8 @@ export class MappedStorage extends Storage {
   #windows: PlannedWindow[] | undefined;
   readonly #bridges: PlannedWindow[] = [];
   readonly #heldCopies = new Map<ArrayBuffer, HeldCopy>();
+  /** For buffers, which must not keep all this as long as they live. */
+  readonly #weak = new WeakRef<MappedStorage>(this);
   /** The window of the file when it is the only one. */
   #whole: Window | undefined;
 
@@ -107,6 +110,8 @@ export class MappedStorage extends Storage {
 
   override noteCopy(copy: ArrayBuffer): void {
     native().noteCopy(this.#handle, copy);
+    const weak = this.#weak;
+    noteEmptied(copy, () => weak.deref()?.holdCopy(copy));
   }
 
   override holdCopy(copy: ArrayBuffer): Disposable {
@@ -171,6 +176,8 @@ export class MappedStorage extends Storage {
     if (buffer === undefined) {
       throw new Error('this runtime allows no external ArrayBuffers: use deserialize() instead');
     }
+    const weak = this.#weak;
+    noteEmptied(buffer, () => weak.deref()?.hold());
     return { buffer: unmovable(buffer), start };
   }
 

@@ -96,6 +96,7 @@ const LAYERS: readonly Layer[] = [
     files: /^mapped-storage\.ts$/,
     imports: [
       'buffer-storage',
+      'emptied-buffers',
       'gathering',
       'paging-error',
       'pages',
@@ -130,7 +131,7 @@ const LAYERS: readonly Layer[] = [
   {
     name: 'decode',
     files: /^decode\/(from-float32|kernels|lanes|memory|to-float32)\.ts$/,
-    imports: ['arguments', 'source', 'storage', 'native', ...BASE],
+    imports: ['arguments', 'source', 'emptied-buffers', 'native', ...BASE],
   },
   { name: 'source', files: /^write\/source\.ts$/, imports: ['storage'] },
   {
@@ -138,6 +139,7 @@ const LAYERS: readonly Layer[] = [
     files: /^buffer-storage\.ts$/,
     imports: ['gathering', 'native', 'storage', 'slice', 'header', ...BASE],
   },
+  { name: 'emptied-buffers', files: /^emptied-buffers\.ts$/, imports: [] },
   { name: 'gathering', files: /^gathering\.ts$/, imports: ['abort', 'slice'] },
   { name: 'paging-error', files: /^paging-error\.ts$/, imports: ['storage', 'native', ...BASE] },
   { name: 'storage', files: /^storage\.ts$/, imports: ['pages', 'slice', 'header', ...BASE] },

@@ -356,6 +356,20 @@ describe('toFloat32Async', () => {
     expect(closed).toBeGreaterThan(10);
   });
 
+  it('works with memory that stays, when that is taken away meanwhile', async () => {
+    const length = 2 ** 22;
+    const large = makeFile(
+      buildFile([{ name: 'x', dtype: 'F32', shape: [length], data: new Uint8Array(4 * length) }]),
+    );
+    const outcomes = await childReport<Record<string, string[]>>('take-memory-while-decoding', [
+      large,
+    ]);
+    expect(Object.keys(outcomes)).toEqual(['values', 'a slice', 'out', 'weight', 'shrunk']);
+    for (const names of Object.values(outcomes)) {
+      expect(['done', 'TypeError']).toEqual(expect.arrayContaining(names));
+    }
+  });
+
   it('is rejected when the memory of `out` is moved meanwhile', async () => {
     using file = safeOpenSync(path);
     const out = new Float32Array(LENGTH);

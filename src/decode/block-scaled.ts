@@ -65,8 +65,7 @@ export async function decodeBlockScaledAsync(
   const { signal } = options;
   checkSignal(signal);
   const addon = native();
-  const held = [plan.weight.source.storage];
-  await runLanes(calls(plan), (call) => addon.decodeTilesAsync(...call), { signal, held }).catch(
+  await runLanes(calls(plan), (call) => addon.decodeTilesAsync(...call), { signal }).catch(
     (error: unknown) => {
       throw decodeError(error, plan.weight.source.path);
     },

@@ -73,7 +73,7 @@ export async function fromFloat32Async<D extends EncodedDtype>(
   checkStaying(plan.out, 'out');
   const addon = native();
   const { signal } = options;
-  await runLanes(calls(plan), (call) => addon.encodeAsync(...call), { signal, held: [] });
+  await runLanes(calls(plan), (call) => addon.encodeAsync(...call), { signal });
   return plan.out as TensorData<D>;
 }
 

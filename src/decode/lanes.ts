@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
-import type { Storage } from '../storage.ts';
+import { holdMemory } from '../emptied-buffers.ts';
+import { isResizable } from './memory.ts';
 
 export interface DecodeOptions {
   /** Ends the work: the promise is rejected with its reason within milliseconds. */
@@ -15,43 +16,42 @@ export const PIECE_ELEMENTS = 2 ** 20;
 /** Calls under way at once: a thread each, and one that waits for the event loop to hand out the next. */
 const LANES = Math.min(availableParallelism() + 1, 4);
 
-interface LaneOptions extends DecodeOptions {
-  /** Kept where they are until the last call has returned. */
-  readonly held: readonly (Storage | undefined)[];
-}
-
 /**
  * Makes a call for each piece, several at once, on libuv's threads. Resolves, or rejects with the
  * first failure or the signal's reason, when no call is under way any more: the memory is the
- * caller's again.
+ * caller's again. That of containers stays until then, although they may be closed.
  */
-export async function runLanes<Piece>(
-  pieces: Iterator<Piece, void, undefined>,
-  work: (piece: Piece) => Promise<void>,
-  { signal, held }: LaneOptions,
+export async function runLanes<Call extends readonly unknown[]>(
+  calls: Iterator<Call, void, undefined>,
+  work: (call: Call) => Promise<void>,
+  { signal }: DecodeOptions,
 ): Promise<void> {
   signal?.throwIfAborted();
-  const holds: (Disposable | undefined)[] = [];
   let failed = false;
   const lane = async () => {
     try {
       while (!failed && !signal?.aborted) {
-        const { done, value: piece } = pieces.next();
+        const { done, value: call } = calls.next();
         if (done) return;
-        await work(piece);
+        using _hold = holdMemory(call.filter(ArrayBuffer.isView));
+        await work(withoutResizable(call));
       }
     } catch (error) {
       failed = true;
       throw error;
     }
   };
-  try {
-    for (const storage of held) holds.push(storage?.hold());
-    const outcomes = await Promise.allSettled(Array.from({ length: LANES }, lane));
-    signal?.throwIfAborted();
-    const failure = outcomes.find((outcome) => outcome.status === 'rejected');
-    if (failure) throw failure.reason;
-  } finally {
-    for (const hold of holds) hold?.[Symbol.dispose]();
-  }
+  const outcomes = await Promise.allSettled(Array.from({ length: LANES }, lane));
+  signal?.throwIfAborted();
+  const failure = outcomes.find((outcome) => outcome.status === 'rejected');
+  if (failure) throw failure.reason;
+}
+
+/** Sources that JavaScript could shrink while another thread reads from them are copied before. */
+function withoutResizable<Call extends readonly unknown[]>(call: Call): Call {
+  const isSafe = (value: unknown) => !ArrayBuffer.isView(value) || !isResizable(value);
+  if (call.every(isSafe)) return call;
+  return call.map((value) =>
+    isSafe(value) ? value : new Uint8Array(value as Uint8Array),
+  ) as readonly unknown[] as Call;
 }

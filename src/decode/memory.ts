@@ -74,10 +74,15 @@ function freshFloats(length: number): Float32Array {
 }
 
 /** @throws {TypeError} for memory that could be taken away from another thread */
-export function checkStaying({ buffer }: ArrayBufferView, what: string): void {
-  // TypeScript's library has `resizable` from ES2024 on, Node 20 too.
-  if (!('resizable' in buffer && buffer.resizable)) return;
+export function checkStaying(view: ArrayBufferView, what: string): void {
+  if (!isResizable(view)) return;
   throw new TypeError(`${what}: expected memory of a fixed length, found a resizable ArrayBuffer`);
+}
+
+/** Whether memory can be taken away by `resize`. (What is shared can only grow.) */
+export function isResizable({ buffer }: ArrayBufferView): boolean {
+  // TypeScript's library has `resizable` from ES2024 on, Node 20 too.
+  return 'resizable' in buffer && buffer.resizable === true;
 }
 
 /** @throws {RangeError} when results would be written over what they are made from */

@@ -58,8 +58,7 @@ export async function decodeMxfp4Async(
   const { signal } = options;
   checkSignal(signal);
   const addon = native();
-  const held = [plan.blocks.source.storage, plan.scales.source.storage];
-  await runLanes(calls(plan), (call) => addon.decodeMxfp4Async(...call), { signal, held }).catch(
+  await runLanes(calls(plan), (call) => addon.decodeMxfp4Async(...call), { signal }).catch(
     (error: unknown) => {
       throw decodeError(error, plan.blocks.source.path);
     },

@@ -41,8 +41,7 @@ export async function toFloat32Async(
   checkSignal(signal);
   const plan = makePlan(encoded, out, true);
   const addon = native();
-  const held = [encoded.source.storage];
-  await runLanes(calls(plan), (call) => addon.decodeAsync(...call), { signal, held }).catch(
+  await runLanes(calls(plan), (call) => addon.decodeAsync(...call), { signal }).catch(
     (error: unknown) => {
       throw decodeError(error, encoded.source.path, encoded.name);
     },
