@@ -5,6 +5,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -176,6 +177,39 @@ describe('updateMetadata', () => {
       Object.fromEntries(numbers.map((n) => [`key ${n}`, n.repeat(30)])),
     );
     expectTensors(path);
+  });
+
+  it.each(['saved over', 'removed'])(
+    'does not bring back a file that is %s while it is copied',
+    async (what) => {
+      const { folder, path } = newPath(serialize(tensors));
+      const other = join(folder, 'other');
+      writeFileSync(other, 'other');
+      const onProgress = () => (what === 'removed' ? rmSync(path) : renameSync(other, path));
+      const error = await thrownBy(() => updateMetadata(path, { a: 'b' }, { onProgress }));
+      expect(error.code).toBe('ERR_SAFETENSORS_FILE_CHANGED');
+      expect(readdirSync(folder)).toEqual([what === 'removed' ? 'other' : 'model.safetensors']);
+      if (what === 'saved over') expect(readFileSync(path, 'utf8')).toBe('other');
+    },
+  );
+
+  it('leaves alone what a link leads to by now', async () => {
+    const { folder, path } = newPath(serialize(tensors));
+    const other = join(folder, 'other');
+    const link = join(folder, 'link');
+    writeFileSync(other, 'other');
+    symlinkSync('model.safetensors', link);
+    const onProgress = () => {
+      rmSync(link);
+      symlinkSync('other', link);
+    };
+    const first = updateMetadata(link, { a: 'b' }, { onProgress });
+    // It has been told of the file, and waits.
+    const second = thrownBy(() => updateMetadata(link, { c: 'd'.repeat(10_000) }));
+    expect((await first).inPlace).toBe(false);
+    expect((await second).code).toBe('ERR_SAFETENSORS_FILE_CHANGED');
+    expect(readFileSync(other, 'utf8')).toBe('other');
+    expect({ ...deserialize(readFileSync(path)).metadata }).toEqual({ a: 'b' });
   });
 
   it('leaves the rest of any header as it is: unknown fields, order, spelling', async () => {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, lstat, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemError } from '../errors.ts';
 import { native } from '../native.ts';
@@ -94,6 +94,12 @@ export class AtomicFile {
       if (this.#fsync) await this.handle.sync();
       await this.handle.close();
     });
+  }
+
+  /** Whether it is this file that {@link publish} would replace now. */
+  async replaces(device: bigint, inode: bigint): Promise<boolean> {
+    const there = await lstat(this.#target.path, { bigint: true }).catch(() => undefined);
+    return there?.dev === device && there.ino === inode;
   }
 
   /** Gives the sealed file its name, in the place of whatever has it. */

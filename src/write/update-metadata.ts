@@ -59,6 +59,8 @@ export interface MetadataUpdate {
 /** A file and its header, as it was read and checked. */
 interface Read {
   readonly handle: FileHandle;
+  readonly device: bigint;
+  readonly inode: bigint;
   readonly size: bigint;
   readonly modifiedNs: bigint;
   /** Without its length, with its padding. */
@@ -89,7 +91,7 @@ const underWay = new Map<string, Promise<unknown>>();
  * @throws {TypeError}, {RangeError} for changes that are no text or not Unicode, and for a header that
  *   gets over 100,000,000 bytes
  * @throws {SafetensorsError} for a file that is no valid safetensors file; FILE_CHANGED when it changes
- *   while it is copied
+ *   or is replaced while it is copied
  * @throws {Error} of Node's own shape for what the file system refuses
  */
 export async function updateMetadata(
@@ -155,7 +157,8 @@ async function updateFile(
 
 /** Reads and checks the header, so that nothing but a safetensors file is ever written to. */
 async function readHeader(handle: FileHandle, named: string): Promise<Read> {
-  const { size, mtimeNs: modifiedNs } = await handle.stat({ bigint: true });
+  const status = await handle.stat({ bigint: true });
+  const { dev: device, ino: inode, size, mtimeNs: modifiedNs } = status;
   const byteLength = Number(size);
   const preamble = Buffer.alloc(Math.min(PREAMBLE_BYTES, byteLength));
   await readAll(handle, preamble, 0, named);
@@ -168,7 +171,7 @@ async function readHeader(handle: FileHandle, named: string): Promise<Read> {
     duplicates: 'reject',
     path: named,
   });
-  return { handle, size, modifiedNs, header };
+  return { handle, device, inode, size, modifiedNs, header };
 }
 
 async function readAll(handle: FileHandle, target: Buffer, position: number, named: string) {
@@ -235,6 +238,8 @@ async function copyFile(
     const now = await read.handle.stat({ bigint: true });
     if (now.size !== read.size || now.mtimeNs !== read.modifiedNs) throw changed(named);
     await file.seal();
+    // Another file may have come to the path, which must not be lost.
+    if (!(await file.replaces(read.device, read.inode))) throw changed(named);
     signal?.throwIfAborted();
     signal?.removeEventListener('abort', remove);
     await file.publish();
