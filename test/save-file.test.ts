@@ -278,6 +278,15 @@ describe('refuses, and leaves everything as it was', () => {
     expectFiles(folder, 'model.safetensors');
   });
 
+  it('data that says that its buffer is something else', async () => {
+    const { folder, path } = target('file');
+    const data = Object.defineProperty(new Uint8Array(4), 'buffer', { value: [] });
+    const error = await thrownBy(() => saveFile({ a: { dtype: 'U8', shape: [4], data } }, path));
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error.message).toMatch(/^data: expected an array over a buffer/);
+    expectFiles(folder, 'model.safetensors');
+  });
+
   it('data whose buffer is moved while it is written', async () => {
     const { folder, path } = target('file');
     const data = new Uint8Array(64 * MEGABYTE);

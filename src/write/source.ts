@@ -60,6 +60,8 @@ export class ViewSource implements ByteSource {
           'its buffer was moved, resized or closed',
       );
     }
-    return new Uint8Array(buffer, byteOffset + begin, end - begin);
+    const bytes = new Uint8Array(buffer, byteOffset + begin, end - begin);
+    if (bytes.length === end - begin) return bytes;
+    throw new TypeError('data: expected an array over a buffer, found one whose `buffer` is none');
   }
 }
