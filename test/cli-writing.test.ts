@@ -208,6 +208,11 @@ describe('split', () => {
       `error: ${link} has the model itself in it, as model.safetensors, which would be lost: ` +
         'choose another folder\n',
     );
+    const alias = join(newFolder(), 'alias.safetensors');
+    symlinkSync(single, alias);
+    expect(await fail(1, 'split', alias, '-m', '10', '-o', folder)).toContain(
+      `error: ${folder} has the model itself in it, as model.safetensors`,
+    );
     // Of another name it is in nobody's way.
     const file = newFile();
     await succeed('split', file, '-m', '10', '-o', join(file, '..'));

@@ -1,5 +1,5 @@
 import { realpath, stat } from 'node:fs/promises';
-import { basename, dirname } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { escapeText } from '../escape.ts';
 import type { SafetensorsModel } from '../index.ts';
 import { CommandError } from './command-error.ts';
@@ -50,9 +50,14 @@ export async function checkOutputFolder(output: string, model: SafetensorsModel)
   if (!there.isDirectory()) throw new CommandError(`${shown} is a file: name a folder`);
   const folder = await realpath(output);
   for (const path of filesOf(model)) {
-    if (!MODEL_FILES.test(basename(path)) || (await realpath(dirname(path))) !== folder) continue;
+    // Where it is named, and where links from there lead to.
+    const places = [join(await realpath(dirname(path)), basename(path)), await realpath(path)];
+    const inFolder = (place: string) =>
+      dirname(place) === folder && MODEL_FILES.test(basename(place));
+    const lost = places.find(inFolder);
+    if (lost === undefined) continue;
     throw new CommandError(
-      `${shown} has the model itself in it, as ${escapeText(basename(path))}, which would be lost: ` +
+      `${shown} has the model itself in it, as ${escapeText(basename(lost))}, which would be lost: ` +
         'choose another folder',
     );
   }
