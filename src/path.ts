@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /**
@@ -19,7 +19,16 @@ function isUrl(value: unknown): value is URL {
   return typeof value === 'object' && value !== null && 'href' in value && 'protocol' in value;
 }
 
+/** "link/.." is above what the link leads to, not where the link is: only the file system knows. */
+const HAS_PARENT = /(^|\/)\.\.(\/|$)/;
+
 /** A path from the root. Not the empty one: it leads nowhere, and not to the working directory. */
 export function fullPathOf(path: string): string {
-  return path && resolve(path);
+  if (!HAS_PARENT.test(path)) return path && resolve(path);
+  return isAbsolute(path) ? path : `${process.cwd()}/${path}`;
+}
+
+/** The path of a file in a folder. */
+export function pathIn(folder: string, name: string): string {
+  return HAS_PARENT.test(folder) ? `${folder}/${name}` : join(folder, name);
 }

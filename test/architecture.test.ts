@@ -68,7 +68,7 @@ const LAYERS: readonly Layer[] = [
   {
     name: 'atomic-file',
     files: /^write\/(atomic-file|target)\.ts$/,
-    imports: ['native', ...BASE],
+    imports: ['native', 'path', ...BASE],
   },
   {
     name: 'block-decode',

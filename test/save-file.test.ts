@@ -16,10 +16,12 @@ import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import {
   loadFile,
+  openModel,
   type SaveOptions,
   safeOpen,
   safeOpenSync,
   saveFile,
+  saveModel,
   serialize,
   type TensorLike,
   type TensorsLike,
@@ -162,6 +164,29 @@ describe('the file that is there', () => {
     await saveFile({ other: bytesOf(100) }, path);
     expect(statSync(path).ino).not.toBe(before);
     expect([...file.getTensor('a').data]).toEqual([...patternBytes(3, 2)]);
+  });
+
+  it('is where the file system says, of a path that goes up from a link', async () => {
+    const folder = newFolder();
+    mkdirSync(join(folder, 'elsewhere', 'deep'), { recursive: true });
+    symlinkSync('elsewhere/deep', join(folder, 'jump'));
+    const up = `${folder}/jump/..`;
+    await saveFile(small, `${up}/one`);
+    expect(readdirSync(folder).sort()).toEqual(['elsewhere', 'jump']);
+    expect(readdirSync(join(folder, 'elsewhere')).sort()).toEqual(['deep', 'one']);
+    for (const open of [safeOpenSync, openModel]) {
+      using file = await open(`${up}/one`);
+      expect([...file.keys()].sort()).toEqual(['a', 'b']);
+    }
+    const { index } = await saveModel({ a: bytesOf(1), b: bytesOf(2) }, up, { maxShardSize: 2 });
+    expect(existsSync(join(folder, 'elsewhere', index ?? ''))).toBe(true);
+    for (const path of [up, `${up}/${index}`]) {
+      using model = await openModel(path);
+      expect([...model.keys()]).toEqual(['a', 'b']);
+      model.check();
+      for (const { path: shard } of model.shards) expect(existsSync(shard)).toBe(true);
+    }
+    expect(readdirSync(folder).sort()).toEqual(['elsewhere', 'jump']);
   });
 
   it('is behind links: they are followed, and stay', async () => {

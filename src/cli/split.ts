@@ -34,14 +34,19 @@ export async function split(
   const { files, index } = await saveAgain(model, { label: 'splitting', signal }, (saving) =>
     saveModel(model, output, { ...saving, maxShardSize }),
   );
-  const shards = await Promise.all(files.map((name) => writtenFile(join(output, name))));
-  const indexFile = index === undefined ? undefined : await writtenFile(join(output, index));
+  const shards = await Promise.all(files.map((name) => writtenFile(pathIn(output, name))));
+  const indexFile = index === undefined ? undefined : await writtenFile(pathIn(output, index));
   if (json) {
     await printLines(splitJson(output, shards, indexFile));
     return;
   }
   const written = indexFile === undefined ? shards : [...shards, indexFile];
   await printLines(written.map(shownFile));
+}
+
+/** Not `join` where the folder has "..": "link/.." is not where the link is. */
+function pathIn(folder: string, name: string): string {
+  return folder.split('/').includes('..') ? `${folder}/${name}` : join(folder, name);
 }
 
 async function writtenFile(path: string): Promise<WrittenFile> {

@@ -1,7 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { SafetensorsError } from '../errors.ts';
 import { quoteName } from '../escape.ts';
+import { pathIn } from '../path.ts';
 import { INDEX_FILE, SHARD_NAME, SINGLE_FILE } from './shards.ts';
 
 /** One of several: it is no model alone. */
@@ -28,7 +28,7 @@ export async function locateModel(path: string, fullPath: string): Promise<Model
   // What cannot be looked at cannot be opened either, and is then reported as for any file.
   const info = fullPath === '' ? undefined : await stat(fullPath).catch(() => undefined);
   if (!info?.isDirectory()) return placeOf(path, fullPath);
-  const inFolder = (name: string) => placeOf(join(path, name), join(fullPath, name));
+  const inFolder = (name: string) => placeOf(pathIn(path, name), pathIn(fullPath, name));
   const names = (await readdir(fullPath)).sort();
   for (const usual of [INDEX_FILE, SINGLE_FILE]) {
     if (names.includes(usual)) return inFolder(usual);

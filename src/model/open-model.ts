@@ -1,11 +1,11 @@
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { type CheckedOptions, type OpenOptions, openOptions } from '../container.ts';
 import { SafetensorsError } from '../errors.ts';
 import { allocateHeader } from '../header/bytes.ts';
 import { MappedStorage } from '../mapped-storage.ts';
 import { type FileHandle, native, type OpenedFile } from '../native.ts';
 import { Opening, openingError } from '../opening.ts';
-import { checkedPath, fullPathOf } from '../path.ts';
+import { checkedPath, fullPathOf, pathIn } from '../path.ts';
 import { locateModel, type ModelPlace } from './locate.ts';
 import { Matcher } from './matcher.ts';
 import { SafetensorsModel, type WatchedFile } from './model.ts';
@@ -73,8 +73,8 @@ async function openSharded(
   const folder = dirname(path);
   const fullFolder = dirname(fullPath);
   const files = map.files.map((name) => ({
-    path: join(folder, name),
-    fullPath: join(fullFolder, name),
+    path: pathIn(folder, name),
+    fullPath: pathIn(fullFolder, name),
   }));
   const plan = await planRange(files, path);
   const range = reserve(plan.byteLength, path);

@@ -1,6 +1,6 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { allocateHeader } from '../header/bytes.ts';
+import { pathIn } from '../path.ts';
 import { type AtomicFile, syncFolder, withPath } from '../write/atomic-file.ts';
 import { INDEX_FILE, SHARD_NAME, SINGLE_FILE } from './shards.ts';
 import { parseWeightMap } from './weight-map.ts';
@@ -28,7 +28,7 @@ export interface NewModel {
  * 4. What is left of the earlier model goes, as far as it can.
  */
 export async function replaceModel({ path, fullPath, files, fsync }: NewModel): Promise<void> {
-  const remove = (name: string) => rm(join(fullPath, name), { force: true });
+  const remove = (name: string) => rm(pathIn(fullPath, name), { force: true });
   const sync = async (folders = [fullPath]) => {
     if (fsync) for (const folder of new Set(folders)) await syncFolder(folder);
   };
@@ -36,7 +36,7 @@ export async function replaceModel({ path, fullPath, files, fsync }: NewModel): 
     const before = new Set(await readdir(fullPath));
     let hasIndex = before.has(INDEX_FILE);
     if (hasIndex) {
-      const named = await shardsOf(join(fullPath, INDEX_FILE));
+      const named = await shardsOf(pathIn(fullPath, INDEX_FILE));
       if (named === undefined || files.some(({ name }) => named.has(name))) {
         if (before.has(SINGLE_FILE)) {
           await remove(SINGLE_FILE);

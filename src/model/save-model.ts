@@ -1,6 +1,6 @@
 import { mkdir, rmdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { checkedPath, fullPathOf } from '../path.ts';
+import { basename, dirname } from 'node:path';
+import { checkedPath, fullPathOf, pathIn } from '../path.ts';
 import { AtomicFile, syncFolder, withPath } from '../write/atomic-file.ts';
 import { type CheckedTensor, checkTensors, type TensorsLike } from '../write/inputs.ts';
 import {
@@ -117,11 +117,11 @@ async function write(
     const model: NewModel = { path, fullPath, files: temporary, fsync: saving.fsync };
     const shard = withTotal(files, saving);
     for (const { name, plan } of files) {
-      const file = await writeTemporary(plan, join(fullPath, name), shard(plan), true);
+      const file = await writeTemporary(plan, pathIn(fullPath, name), shard(plan), true);
       temporary.push({ name, file });
     }
     if (index !== undefined) {
-      const file = await writeIndex(index, join(fullPath, INDEX_FILE), saving);
+      const file = await writeIndex(index, pathIn(fullPath, INDEX_FILE), saving);
       temporary.push({ name: INDEX_FILE, file });
     }
     if (saving.fsync) await withPath(path, () => syncNames(made));
@@ -140,6 +140,8 @@ async function makeFolders(path: string, fullPath: string): Promise<string[]> {
   const made: string[] = [];
   if (outermost === undefined) return made;
   for (let folder = fullPath; folder.length >= outermost.length; folder = dirname(folder)) {
+    // Above it are folders that may have been there.
+    if (basename(folder) === '..') break;
     made.push(folder);
   }
   return made;

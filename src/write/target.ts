@@ -1,8 +1,9 @@
 import type { Stats } from 'node:fs';
 import { lstat, readlink, realpath } from 'node:fs/promises';
 import { constants } from 'node:os';
-import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
+import { basename, dirname, isAbsolute, join } from 'node:path';
 import { SafetensorsError, systemError } from '../errors.ts';
+import { fullPathOf } from '../path.ts';
 
 /** Symbolic links that are followed before the path is taken for a circle, as Linux does. */
 const MAX_LINKS = 40;
@@ -30,9 +31,9 @@ export interface Target {
 export async function resolveTarget(path: string): Promise<Target> {
   // As when it is opened: from the working directory of now. The empty path leads nowhere.
   if (path === '') throw openError('ENOENT', path);
-  // `resolve` drops the end, which would save to a file that was not named.
+  // The last component is taken without its end, which would save to a file that was not named.
   const isFolderPath = path.endsWith('/');
-  let next = resolve(path);
+  let next = fullPathOf(path);
   for (let links = 0; links <= MAX_LINKS; links++) {
     const folder = await realpath(dirname(next));
     const file = join(folder, basename(next));
