@@ -267,6 +267,21 @@ describe('a saving that fails leaves the earlier model whole, and nothing else',
     await expectModel(folder, earlier);
   });
 
+  it('the index’s name is taken by a folder', async () => {
+    const folder = newFolder();
+    mkdirSync(join(folder, 'model.safetensors.index.json'), { recursive: true });
+    const path = join(folder, 'model.safetensors');
+    writeFileSync(path, 'old');
+    const data = new Uint8Array(1);
+    const error = await thrownBy(() => saveModel({ a: { dtype: 'U8', shape: [1], data } }, folder));
+    expect(error.code).toBe('EISDIR');
+    expect(readFileSync(path, 'utf8')).toBe('old');
+    expect(readdirSync(folder).sort()).toEqual([
+      'model.safetensors',
+      'model.safetensors.index.json',
+    ]);
+  });
+
   it('input that no file can hold', async () => {
     for (const tensors of [{ a: { ...bytesOf(1), shape: [2] } }, { __metadata__: bytesOf(1) }]) {
       await expectUntouched((folder) => saveModel(tensors, folder), { name: 'RangeError' });

@@ -1,4 +1,6 @@
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { lstat, readdir, readFile, rm } from 'node:fs/promises';
+import { constants } from 'node:os';
+import { systemError } from '../errors.ts';
 import { allocateHeader } from '../header/bytes.ts';
 import { pathIn } from '../path.ts';
 import { type AtomicFile, syncFolder, withPath } from '../write/atomic-file.ts';
@@ -36,6 +38,9 @@ export async function replaceModel({ path, fullPath, files, fsync }: NewModel): 
     const before = new Set(await readdir(fullPath));
     let hasIndex = before.has(INDEX_FILE);
     if (hasIndex) {
+      // It could not be removed when its turn comes, which is too late.
+      const status = await lstat(pathIn(fullPath, INDEX_FILE));
+      if (status.isDirectory()) throw systemError(-constants.errno.EISDIR, 'rm', path);
       const named = await shardsOf(pathIn(fullPath, INDEX_FILE));
       if (named === undefined || files.some(({ name }) => named.has(name))) {
         if (before.has(SINGLE_FILE)) {
