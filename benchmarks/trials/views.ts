@@ -70,8 +70,8 @@ export const views: Trial = {
   run: async (setting) => {
     const { folder, quick } = setting;
     const models: Model[] = [
-      { name: 'GPT-2', path: await gpt2File(folder), passes: quick ? 20 : 200 },
-      { name: 'DeepSeek-V3, 685 GB', path: await deepSeekFile(folder), passes: quick ? 3 : 12 },
+      { name: 'GPT-2', path: await gpt2File(folder), passes: quick ? 100 : 200 },
+      { name: 'DeepSeek-V3, 685 GB', path: await deepSeekFile(folder), passes: quick ? 5 : 12 },
     ];
     const rows: Comparison[] = [];
     for (const model of models) {
