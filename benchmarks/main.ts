@@ -4,7 +4,7 @@
  * Every driver of a trial runs in a process of its own, one after the other, round by round. The
  * exit code is 0 even when a target is missed; it is not when a driver fails, two of them did not
  * do the same work, or a file was not cold that had to be. Results are written to out/bench.json too;
- * `--charts` draws its charts.
+ * `--publish` draws its charts and puts both into README.md.
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,6 +16,7 @@ import { notMeasured } from './harness/compare.ts';
 import { drawCharts } from './harness/draw.ts';
 import { findReference, nodeDriver, nodeOfVersion, ROOT } from './harness/drivers.ts';
 import { describeMachine } from './harness/machine.ts';
+import { writeFigures } from './harness/readme.ts';
 import { formatCeiling, formatMachine, formatSummary, formatTrial } from './harness/report.ts';
 import { readResults, type TrialResult, writeResults } from './harness/results.ts';
 import { NotMeasured, type Setting } from './harness/trial.ts';
@@ -33,6 +34,8 @@ interface Options {
   tiny: boolean;
   json: boolean;
   charts?: string | true;
+  publish: boolean;
+  readme: boolean;
   filter: string[];
   node: string[];
   folder: string;
@@ -54,6 +57,12 @@ function parseOptions(): Options {
     .option('--tiny', 'the smallest inputs, once: for tests of the suite, not for figures', false)
     .option('--json', 'print JSON', false)
     .option('--charts [folder]', 'measure nothing; draw the charts of the results')
+    .option('--publish', 'measure, then put charts and figures into README.md', false)
+    .option(
+      '--readme',
+      'measure nothing; put charts and figures of the results into README.md',
+      false,
+    )
     .option(
       '--filter <name>',
       `one trial of ${TRIALS.map(({ name }) => name).join(', ')}; may be repeated`,
@@ -131,9 +140,12 @@ async function main(options: Options): Promise<void> {
 }
 
 const options = parseOptions();
-if (options.charts !== undefined) {
-  const folder = options.charts === true ? CHARTS : options.charts;
-  for (const path of await drawCharts(readResults(options.output), folder)) console.log(path);
-} else {
-  await main(options);
+const drawing = options.charts !== undefined || options.readme;
+if (!drawing) await main(options);
+if (drawing || options.publish) {
+  const results = readResults(options.output);
+  const folder = typeof options.charts === 'string' ? options.charts : CHARTS;
+  const paths = await drawCharts(results, folder);
+  if (options.charts === undefined) paths.push(writeFigures(results, paths));
+  console.error(paths.join('\n'));
 }

@@ -58,7 +58,7 @@ const COLOUR = {
 /** What Vega-Lite calls the marks of a chart, one function for each kind. */
 function bars({ unit }: Chart): object {
   const y = { field: 'name', type: 'nominal' as const, sort: null, title: null };
-  const axis = { labelLimit: 260, ticks: false, domain: false };
+  const axis = { labelLimit: 320, ticks: false, domain: false };
   return {
     layer: [
       {
@@ -96,7 +96,7 @@ function groups({ unit, xTitle }: Chart): object {
     type: 'quantitative' as const,
     title: unit,
   });
-  const xOffset = { field: 'order', type: 'nominal' as const };
+  const xOffset = { field: 'name', type: 'nominal' as const, sort: null };
   return {
     layer: [
       {
@@ -109,7 +109,7 @@ function groups({ unit, xTitle }: Chart): object {
             field: 'name',
             type: 'nominal',
             sort: null,
-            scale: { range: [OWN_COLOUR, OTHER_COLOUR] },
+            scale: { range: [OWN_COLOUR, OTHER_COLOUR, '#7a7a7a'] },
             title: null,
             legend: { orient: 'bottom' },
           },
