@@ -76,7 +76,7 @@ Job DecodeJob(const Napi::CallbackInfo& info) {
   if (!Fits(*format, target->length, source->length)) return {};
   const DecodeKernel decode = kernels->decode[static_cast<size_t>(*format)];
   return [=, source = *source, target = *target, large = *large] {
-    const Status status = CheckReadable(source.bytes());
+    const Status status = CheckEndReadable(source.bytes());
     if (!status.ok()) return status;
     const Stores stores = StoresTo(target, large);
     decode(source.data, target.data, target.length, stores);
@@ -110,7 +110,7 @@ Job DecodeTilesJob(const Napi::CallbackInfo& info) {
   if (scales->length % tiles.across() != 0 || scales->length / tiles.across() != down) return {};
   return [=, format = *format, weights = *weights, scales = *scales, target = *target,
           large = *large] {
-    const Status status = CheckReadable(weights.bytes());
+    const Status status = CheckEndReadable(weights.bytes());
     if (!status.ok()) return status;
     const Stores stores = StoresTo(target, large);
     DecodeTiles(*kernels, format, weights.data, scales.data, target.data, rows, tiles, stores);
@@ -134,7 +134,7 @@ Job DecodeMxfp4Job(const Napi::CallbackInfo& info) {
   }
   return [=, blocks = *blocks, scales = *scales, target = *target, large = *large] {
     for (const auto& memory : {blocks.bytes(), scales.bytes()}) {
-      const Status status = CheckReadable(memory);
+      const Status status = CheckEndReadable(memory);
       if (!status.ok()) return status;
     }
     const Stores stores = StoresTo(target, large);
@@ -155,7 +155,7 @@ Job EncodeJob(const Napi::CallbackInfo& info) {
   const EncodeKernel encode = kernels->encode[static_cast<size_t>(*format)];
   if (encode == nullptr || !Fits(*format, source->length, target->length)) return {};
   return [=, source = *source, target = *target, saturate = *saturate] {
-    const Status status = CheckReadable(source.bytes());
+    const Status status = CheckEndReadable(source.bytes());
     if (status.ok()) encode(source.data, target.data, source.length, saturate);
     return status;
   };

@@ -42,17 +42,15 @@ void PopulatePages(std::span<std::byte> memory, size_t begin, size_t end) {
 
 void PreferHugePages(std::span<std::byte> memory) { AdviseHugePages(memory); }
 
-Status CheckReadable(std::span<const std::byte> memory) {
+Status CheckEndReadable(std::span<const std::byte> memory) {
 #ifdef __linux__
 #ifndef MADV_POPULATE_READ
   constexpr int MADV_POPULATE_READ = 22;  // linux/mman.h of Linux 5.14
 #endif
   if (memory.empty()) return Status::Ok();
   const uint64_t page = Mapping::PageBytes();
-  const auto begin = reinterpret_cast<uintptr_t>(memory.data());
-  const uintptr_t first = begin & ~(page - 1);
-  const size_t length = begin + memory.size() - first;
-  if (madvise(reinterpret_cast<void*>(first), length, MADV_POPULATE_READ) != 0 && errno == EFAULT) {
+  const uintptr_t last = reinterpret_cast<uintptr_t>(&memory.back()) & ~(page - 1);
+  if (madvise(reinterpret_cast<void*>(last), page, MADV_POPULATE_READ) != 0 && errno == EFAULT) {
     return Status::System(EFAULT, "madvise");
   }
 #else
