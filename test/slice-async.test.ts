@@ -165,7 +165,8 @@ describe.each(Object.entries(ways))('sliceAsync of %s', (_, open) => {
     await tensor.sliceAsync(COLUMNS);
     const delay = monitorEventLoopDelay({ resolution: 1 });
     delay.enable();
-    for (let i = 0; i < 5; i++) await tensor.sliceAsync([null, [null, null, 2]]);
+    const end = performance.now() + 300;
+    while (performance.now() < end) await tensor.sliceAsync([null, [null, null, 2]]);
     delay.disable();
     expect(delay.count).toBeGreaterThan(20);
     expect(delay.percentile(90) / 1e6).toBeLessThan(50);
