@@ -24,6 +24,7 @@
         "native/core/runs.cc",
         "native/kernels/blocks.cc",
         "native/kernels/decode_avx2.cc",
+        "native/kernels/decode_avx512.cc",
         "native/kernels/decode_neon.cc",
         "native/kernels/decode_scalar.cc",
         "native/kernels/dispatch.cc",

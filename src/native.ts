@@ -69,7 +69,7 @@ export interface NativeFailure extends Error {
  * held.
  */
 export interface NativeKernels {
-  /** What this processor can run, the best first: 'avx2', 'neon', 'scalar'. */
+  /** What this processor can run, the best first: 'avx512', 'avx2', 'neon', 'scalar'. */
   readonly kernelSets: readonly string[];
   /** Dtypes that can be decoded. */
   readonly kernelFormats: readonly string[];

@@ -1,7 +1,4 @@
 // The set for AVX2 with F16C, which every processor with AVX2 has had so far; both are asked for.
-//
-// AVX-512 was measured for BF16, F16 and F8_E4M3 and is left out: within 5 % of these kernels, into
-// memory and into the caches alike.
 #include "kernels/sets.h"
 
 #if defined(__x86_64__)

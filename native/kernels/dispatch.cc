@@ -17,10 +17,26 @@ bool HasAvx2AndF16c() {
   return __builtin_cpu_supports("avx2") && __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 &&
          (ecx & bit_F16C) != 0;
 }
+
+bool HasAvx512Vbmi() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vbmi");
+}
+
+KernelSet MakeAvx512Kernels() {
+  KernelSet set = kAvx2Kernels;
+  set.name = "avx512";
+  for (size_t i = 0; i < kFormatCount; i++) {
+    if (kAvx512Decoders[i] != nullptr) set.decode[i] = kAvx512Decoders[i];
+    if (kAvx512Scaled[i] != nullptr) set.scaled[i] = kAvx512Scaled[i];
+  }
+  return set;
+}
 #endif
 
 struct Sets {
-  std::array<const KernelSet*, 2> sets;
+  std::array<const KernelSet*, 3> sets;
   size_t count = 0;
   void Add(const KernelSet& set) { sets[count++] = &set; }
 };
@@ -28,7 +44,11 @@ struct Sets {
 Sets FindSets() {
   Sets found{};
 #if defined(__x86_64__)
-  if (HasAvx2AndF16c()) found.Add(kAvx2Kernels);
+  if (HasAvx2AndF16c()) {
+    static const KernelSet kAvx512Kernels = MakeAvx512Kernels();
+    if (HasAvx512Vbmi()) found.Add(kAvx512Kernels);
+    found.Add(kAvx2Kernels);
+  }
 #elif defined(__aarch64__)
   found.Add(kNeonKernels);
 #endif

@@ -12,6 +12,9 @@ extern const KernelSet kScalarKernels;  // decode_scalar.cc
 #define SAFETENSORS_AVX2 __attribute__((target("avx2,f16c")))
 extern const KernelSet kAvx2Kernels;                // decode_avx2.cc
 extern const ByFormat<EncodeKernel> kAvx2Encoders;  // encode_avx2.cc
+// decode_avx512.cc; nullptr where AVX2 does as well.
+extern const ByFormat<DecodeKernel> kAvx512Decoders;
+extern const ByFormat<ScaledKernel> kAvx512Scaled;
 #elif defined(__aarch64__)
 extern const KernelSet kNeonKernels;                // decode_neon.cc
 extern const ByFormat<EncodeKernel> kNeonEncoders;  // encode_neon.cc
