@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 namespace safetensors {
 namespace {
@@ -15,12 +16,13 @@ uint32_t LoadWord(const std::byte* bytes, size_t count) {
 }
 
 // HalfSipHash-1-3 (Aumasson and Bernstein 2012), 32 bits: hashName of name-index.ts, bit for bit.
-uint32_t HashName(std::span<const std::byte> name, uint32_t key0, uint32_t key1) {
-  uint32_t v0 = key0;
-  uint32_t v1 = key1;
-  uint32_t v2 = 0x6c796765 ^ key0;
-  uint32_t v3 = 0x74656462 ^ key1;
-  const auto round = [&](uint32_t word) {
+struct HalfSipHash {
+  uint32_t v0, v1, v2, v3;
+
+  HalfSipHash(uint32_t key0, uint32_t key1)
+      : v0(key0), v1(key1), v2(0x6c796765 ^ key0), v3(0x74656462 ^ key1) {}
+
+  void Round(uint32_t word) {
     v3 ^= word;
     v0 += v1;
     v1 = std::rotl(v1, 5) ^ v0;
@@ -33,45 +35,77 @@ uint32_t HashName(std::span<const std::byte> name, uint32_t key0, uint32_t key1)
     v1 = std::rotl(v1, 13) ^ v2;
     v2 = std::rotl(v2, 16);
     v0 ^= word;
-  };
-  const size_t whole = name.size() / 4 * 4;
-  for (size_t i = 0; i < whole; i += 4) round(LoadWord(name.data() + i, 4));
-  round(LoadWord(name.data() + whole, name.size() - whole) | static_cast<uint32_t>(name.size())
-                                                                 << 24);
-  v2 ^= 0xff;
-  for (int i = 0; i < 3; ++i) round(0);
-  return v1 ^ v3;
+  }
+
+  // Takes in what is left of a name from its byte `from` on.
+  uint32_t Finish(std::span<const std::byte> name, size_t from) {
+    const size_t whole = name.size() / 4 * 4;
+    for (size_t i = from; i < whole; i += 4) Round(LoadWord(name.data() + i, 4));
+    Round(LoadWord(name.data() + whole, name.size() - whole) | static_cast<uint32_t>(name.size())
+                                                                   << 24);
+    v2 ^= 0xff;
+    for (int i = 0; i < 3; ++i) Round(0);
+    return v1 ^ v3;
+  }
+};
+
+using Name = std::span<const std::byte>;
+
+// Hashes of several names in step: each round of one waits for the round before, but not for those
+// of the others.
+template <size_t kLanes>
+void HashNames(const Name* names, uint32_t key0, uint32_t key1, uint32_t* hashes) {
+  std::array<HalfSipHash, kLanes> states = [&]<size_t... kLane>(std::index_sequence<kLane...>) {
+    return std::array{(static_cast<void>(kLane), HalfSipHash(key0, key1))...};
+  }(std::make_index_sequence<kLanes>{});
+  size_t common = names[0].size();
+  for (size_t lane = 1; lane < kLanes; ++lane) common = std::min(common, names[lane].size());
+  common = common / 4 * 4;
+  for (size_t i = 0; i < common; i += 4) {
+    for (size_t lane = 0; lane < kLanes; ++lane) {
+      states[lane].Round(LoadWord(names[lane].data() + i, 4));
+    }
+  }
+  for (size_t lane = 0; lane < kLanes; ++lane) {
+    hashes[lane] = states[lane].Finish(names[lane], common);
+  }
 }
 
 }  // namespace
 
 size_t NameIndex::InsertDistinct() const {
-  // Hashes of several names at once, before any branch depends on one: the processor overlaps them.
+  // Hashes of several names before any branch depends on one, and before their slots are needed.
   constexpr size_t kBatch = 32;
+  constexpr size_t kLanes = 4;
   std::array<uint32_t, kBatch> hashes{};
-  std::array<std::span<const std::byte>, kBatch> names;
+  std::array<Name, kBatch> names;
+  // New memory gets its pages here, in order: at the names' places it takes several times as long.
+  std::ranges::fill(slots, 0);
   const size_t count = starts.size();
   const size_t mask = slots.size() / 2 - 1;
   const auto name_at = [&](size_t i) {
     return bytes.subspan(static_cast<size_t>(starts[i]), static_cast<size_t>(ends[i] - starts[i]));
   };
   for (size_t first = 0; first < count; first += kBatch) {
-    size_t batch = std::min(kBatch, count - first);
+    const size_t batch = std::min(kBatch, count - first);
     for (size_t i = 0; i < batch; ++i) {
       const int32_t start = starts[first + i];
       const int32_t end = ends[first + i];
       if (start < 0 || end < start || static_cast<size_t>(end) > bytes.size()) return first + i;
       names[i] = name_at(first + i);
-      hashes[i] = HashName(names[i], key0, key1);
-      __builtin_prefetch(&slots[2 * (hashes[i] & mask)]);
     }
+    size_t hashed = 0;
+    for (; hashed + kLanes <= batch; hashed += kLanes) {
+      HashNames<kLanes>(&names[hashed], key0, key1, &hashes[hashed]);
+    }
+    for (; hashed < batch; ++hashed) HashNames<1>(&names[hashed], key0, key1, &hashes[hashed]);
+    for (size_t i = 0; i < batch; ++i) __builtin_prefetch(&slots[2 * (hashes[i] & mask)]);
     for (size_t i = 0; i < batch; ++i) {
       size_t slot = hashes[i] & mask;
       for (; slots[2 * slot] != 0; slot = (slot + 1) & mask) {
         const auto other = static_cast<size_t>(slots[2 * slot]) - 1;
         if (static_cast<uint32_t>(slots[2 * slot + 1]) != hashes[i] || other >= first + i) continue;
-        const std::span<const std::byte> same = name_at(other);
-        if (std::ranges::equal(same, names[i])) return first + i;
+        if (std::ranges::equal(name_at(other), names[i])) return first + i;
       }
       slots[2 * slot] = static_cast<int32_t>(first + i + 1);
       slots[2 * slot + 1] = static_cast<int32_t>(hashes[i]);

@@ -18,7 +18,7 @@ struct NameIndex {
   uint32_t key1;
 
   // Adds all names in their order, up to the first that is there already, or that does not lie in
-  // `bytes`; how many it added. The slots must be free.
+  // `bytes`; how many it added. Clears the slots first.
   size_t InsertDistinct() const;
 };
 
