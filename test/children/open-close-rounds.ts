@@ -42,6 +42,9 @@ async function run(count: number): Promise<number> {
 await run(mode === 'at-once' ? rounds : rounds / 10);
 await collectGarbage();
 const before = holdings(path);
-const sum = await run(rounds);
+let sum = await run(rounds / 2);
 await collectGarbage();
-console.log(JSON.stringify({ sum, before, after: holdings(path) }));
+const middle = holdings(path);
+sum += await run(rounds / 2);
+await collectGarbage();
+console.log(JSON.stringify({ sum, before, middle, after: holdings(path) }));

@@ -26,7 +26,11 @@ def index_of(item):
 def taken(tensor, index):
     try:
         part = numpy.asarray(tensor[index])
-    except Exception as error:  # pylint: disable=broad-except
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    # Not Exception: the reference panics at some ranges that take nothing ("capacity overflow"), and
+    # a panic is no Exception.
+    except BaseException as error:  # pylint: disable=broad-except
         return {"error": f"{type(error).__name__}: {error}"}
     return {
         "shape": list(part.shape),
