@@ -121,6 +121,7 @@ async function main(options: Options): Promise<void> {
   setting.progress('the disk');
   const ceiling: Ceiling | string = await measureCeiling(folder, weights(setting, 'shared'), quick);
   print(formatCeiling(ceiling));
+  mkdirSync(dirname(options.output), { recursive: true });
   const results: TrialResult[] = [];
   for (const trial of trials) {
     const charts: Chart[] = [];
@@ -131,10 +132,10 @@ async function main(options: Options): Promise<void> {
     });
     const at = new Date().toISOString();
     results.push({ trial: trial.name, at, rounds: setting.rounds, quick, ceiling, rows, charts });
+    // Now, and not at the end: a run that is interrupted has measured this all the same.
+    writeResults(options.output, { machine, results });
     print(formatTrial(trial, rows));
   }
-  mkdirSync(dirname(options.output), { recursive: true });
-  writeResults(options.output, { machine, results });
   if (options.json) console.log(JSON.stringify({ machine, results }, undefined, 2));
   print(formatSummary(results));
 }

@@ -9,6 +9,8 @@ import { describe, expect, it } from 'vitest';
 import { sizeOf, writeWeights } from '../benchmarks/files/weights.ts';
 import { makeCold, makeWarm } from '../benchmarks/harness/cold.ts';
 import { assertSpace, setReadAhead } from '../benchmarks/harness/disk.ts';
+import { FIGURES } from '../benchmarks/harness/figures.ts';
+import { withFigures } from '../benchmarks/harness/readme.ts';
 import type { Results } from '../benchmarks/harness/results.ts';
 import { NotMeasured } from '../benchmarks/harness/trial.ts';
 import { TRIALS } from '../benchmarks/trials/all.ts';
@@ -64,6 +66,20 @@ describe('the suite, on the smallest inputs', () => {
     expect(readdirSync(charts).toSorted()).toEqual(drawings.toSorted());
     for (const name of drawings) expect(readFileSync(join(charts, name), 'utf8')).toMatch(/^<svg /);
   }, 300_000);
+
+  it('puts what it found into the README', () => {
+    const results = JSON.parse(readFileSync(output, 'utf8')) as Results;
+    const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+    const written = withFigures(readme, results, []);
+    expect(written).toMatch(/^\| … pauses of all collections \| [\d.]+ ms \| [\d.]+ ms, /m);
+    // Nothing but what is between the marks has changed, and that is written again.
+    expect(withFigures(written, results, [])).toBe(written);
+    const around = (text: string) => text.replace(/(?<=<!-- figures).*(?=<!-- end)/s, '');
+    expect(around(written)).toBe(around(readme));
+    const trials = new Set(TRIALS.map(({ name }) => name));
+    const unknown = FIGURES.flatMap(([, rows]) => rows.filter(({ trial }) => !trials.has(trial)));
+    expect(unknown).toEqual([]);
+  });
 
   it('keeps the results of trials that are not measured again', async () => {
     const before = JSON.parse(readFileSync(output, 'utf8')) as Results;

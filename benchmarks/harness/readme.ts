@@ -9,14 +9,18 @@ const README = join(ROOT, 'README.md');
 const BEGIN = '<!-- figures: npm run bench -- --publish -->';
 const END = '<!-- end of figures -->';
 
-/** Puts the figures of results between the marks in the README, above its charts; returns its path. */
+/** Puts the figures of results, and the charts below them, into the README; returns its path. */
 export function writeFigures(results: Results, charts: readonly string[]): string {
-  const text = readFileSync(README, 'utf8');
+  writeFileSync(README, withFigures(readFileSync(README, 'utf8'), results, charts));
+  return README;
+}
+
+/** Markdown, with the figures between its marks. */
+export function withFigures(text: string, results: Results, charts: readonly string[]): string {
   const [before, rest] = text.split(BEGIN);
   const after = rest?.split(END)[1];
-  if (after === undefined) throw new Error(`${README} has no place for figures: ${BEGIN} … ${END}`);
-  writeFileSync(README, `${before}${BEGIN}\n${figuresOf(results, charts)}\n${END}${after}`);
-  return README;
+  if (after === undefined) throw new Error(`no place for figures: ${BEGIN} … ${END}`);
+  return `${before}${BEGIN}\n${figuresOf(results, charts)}\n${END}${after}`;
 }
 
 /** Markdown. A row that the results do not have is left out, one that was not measured is not. */
@@ -35,9 +39,11 @@ function figuresOf(results: Results, charts: readonly string[]): string {
 
 function find({ results }: Results, { trial, what, peer }: Figure): Comparison | undefined {
   const rows = results.find((result) => result.trial === trial)?.rows ?? [];
-  return rows.find(
+  const meant = rows.filter(
     (row) => what.test(row.what) && (peer === undefined || peer.test(row.peer?.name ?? row.what)),
   );
+  // Of several, the one that a target is held against.
+  return meant.find(({ target }) => target !== undefined) ?? meant[0];
 }
 
 function rowOf(row: Comparison | undefined, label: string): string[] {
