@@ -24,7 +24,7 @@ export { SafetensorsError, type SafetensorsErrorCode } from './errors.ts';
 export { loadFile, SafetensorsFile, safeOpen, safeOpenSync } from './file.ts';
 export { deserialize, SafetensorsMemory } from './memory.ts';
 export { type ModelShard, SafetensorsModel } from './model/model.ts';
-export { openModel } from './model/open-model.ts';
+export { type ModelOptions, openModel } from './model/open-model.ts';
 export { type SavedModel, type SaveModelOptions, saveModel } from './model/save-model.ts';
 export type { PrefetchOptions, PrefetchProgress, Residency } from './prefetch.ts';
 export type { SliceRange } from './slice.ts';

@@ -159,7 +159,7 @@ const LAYERS: readonly Layer[] = [
 /** Modules of Node that the library's own files may use, by layer; the command line may use any. */
 const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
   'update-metadata': ['node:fs/promises', 'node:os', 'node:util'],
-  model: ['node:buffer', 'node:fs/promises', 'node:os', 'node:path', 'node:util'],
+  model: ['node:buffer', 'node:crypto', 'node:fs/promises', 'node:os', 'node:path', 'node:util'],
   'atomic-file': ['node:crypto', 'node:fs', 'node:fs/promises', 'node:os', 'node:path'],
   write: ['node:fs/promises', 'node:os', 'node:util'],
   identity: ['node:fs'],

@@ -9,7 +9,10 @@
 import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { openModel } from 'safetensors-mmap';
+import { openModel, type SafetensorsModel } from 'safetensors-mmap';
+
+/** What a worker needs to open the very files that are open here. */
+export type OpenedModel = Pick<SafetensorsModel, 'path' | 'version'>;
 
 /** SHA-256 of a tensor, in hexadecimal. */
 export type Hash = [name: string, sha256: string];
@@ -26,8 +29,8 @@ function shared(sizes: ReadonlyMap<string, number>, workers: number): string[][]
 }
 
 /** Resolves when a worker has the model open. Rejects, as the other one does, when the worker fails. */
-async function start(path: string): Promise<Worker> {
-  const worker = new Worker(new URL('worker.js', import.meta.url), { workerData: path });
+async function start(opened: OpenedModel): Promise<Worker> {
+  const worker = new Worker(new URL('worker.js', import.meta.url), { workerData: opened });
   await once(worker, 'message');
   return worker;
 }
@@ -42,9 +45,8 @@ const [path, count] = process.argv.slice(2);
 using model = await openModel(path);
 const sizes = new Map(Array.from(model, ([name, tensor]) => [name, tensor.byteLength]));
 const lists = shared(sizes, Number(count ?? availableParallelism()));
-const workers = await Promise.all(lists.map(() => start(path)));
-// Opened before the workers have, and still what the path leads to: all have the same files.
-model.check();
+const opened = { path: model.path, version: model.version };
+const workers = await Promise.all(lists.map(() => start(opened)));
 const hashes = await Promise.all(workers.map((worker, i) => hash(worker, lists[i])));
 const byName = new Map(hashes.flat());
 for (const name of model.keys()) console.log(`${byName.get(name)}  ${name}`);

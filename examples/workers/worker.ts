@@ -2,10 +2,11 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { parentPort, workerData } from 'node:worker_threads';
 import { openModel } from 'safetensors-mmap';
-import type { Hash } from './main.ts';
+import type { Hash, OpenedModel } from './main.ts';
 
 if (parentPort === null) throw new Error('run main.js');
-using model = await openModel(workerData as string);
+const { path, version } = workerData as OpenedModel;
+using model = await openModel(path, { version });
 parentPort.postMessage('open');
 const [names] = (await once(parentPort, 'message')) as [string[]];
 const hashes = names.map((name): Hash => {

@@ -3,6 +3,7 @@ import { SafetensorsError } from '../errors.ts';
 import { changeOf, type FileIdentity } from '../identity.ts';
 import type { MappedStorage } from '../mapped-storage.ts';
 import type { ModelTable } from './model-table.ts';
+import { versionOf } from './version.ts';
 
 /** One of the files that a model is made of. */
 export interface ModelShard {
@@ -60,6 +61,15 @@ export class SafetensorsModel extends Container {
     this.#files = index === undefined ? shards : [index, ...shards];
     this.#table = table;
     this.shards = Object.freeze(files);
+  }
+
+  /**
+   * The state of the files that were opened: another text once one of them has been written or replaced,
+   * the same in all threads and processes of this machine. Sent to a worker with the path, it makes
+   * sure that {@link openModel} finds the same files there (its option `version`).
+   */
+  get version(): string {
+    return versionOf(this.#files.map(({ identity }) => identity));
   }
 
   /**

@@ -12,7 +12,16 @@ import { SafetensorsModel, type WatchedFile } from './model.ts';
 import { ModelTable } from './model-table.ts';
 import { planRange } from './range.ts';
 import { ShardReader } from './shard-reader.ts';
+import { assertVersion, checkVersion } from './version.ts';
 import { parseWeightMap, type WeightMap } from './weight-map.ts';
+
+export interface ModelOptions extends OpenOptions {
+  /**
+   * {@link SafetensorsModel.version} of the model as another thread or process has it open: FILE_CHANGED when
+   * the files found here are not the same ones. Default: any.
+   */
+  version?: string | undefined;
+}
 
 /** The beginning of a single file that is read at once: the header of most. */
 const PREFIX_BYTES = 128 * 1024;
@@ -31,18 +40,28 @@ const PREFIX_BYTES = 128 * 1024;
  * @returns The open model; {@link SafetensorsModel.close} it, or leave that to garbage collection.
  * @throws {SafetensorsError} for everything the format refuses, with the path of the shard;
  *   SHARD_PATH, SHARD_MISSING, INDEX_MISMATCH; HEADER_JSON, HEADER_UTF8, HEADER_TOO_LARGE,
- *   DUPLICATE_KEY with the path of the index for what is wrong with that
+ *   DUPLICATE_KEY with the path of the index for what is wrong with that; FILE_CHANGED for another
+ *   {@link ModelOptions.version} than the one asked for
  * @throws {Error} of Node's own shape (`code: 'EMFILE'`) for what the file system refuses
  */
 export async function openModel(
   path: string | URL,
-  options?: OpenOptions,
+  options?: ModelOptions,
 ): Promise<SafetensorsModel> {
   const named = checkedPath(path);
   const checked = openOptions(options);
+  const version = options?.version;
+  checkVersion(version);
   // Now: the working directory may change while the model is being opened.
   const place = await locateModel(named, fullPathOf(named));
-  return place.isIndex ? openSharded(place, checked) : openSingle(place, checked);
+  const model = await (place.isIndex ? openSharded(place, checked) : openSingle(place, checked));
+  try {
+    assertVersion(model.version, version, place.path);
+    return model;
+  } catch (error) {
+    model.close();
+    throw error;
+  }
 }
 
 async function openSingle(
