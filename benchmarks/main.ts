@@ -16,7 +16,7 @@ import { notMeasured } from './harness/compare.ts';
 import { drawCharts } from './harness/draw.ts';
 import { findReference, nodeDriver, nodeOfVersion, ROOT } from './harness/drivers.ts';
 import { describeMachine } from './harness/machine.ts';
-import { writeFigures } from './harness/readme.ts';
+import { withoutResults, writeFigures } from './harness/readme.ts';
 import { formatCeiling, formatMachine, formatSummary, formatTrial } from './harness/report.ts';
 import { readResults, type TrialResult, writeResults } from './harness/results.ts';
 import { NotMeasured, type Setting } from './harness/trial.ts';
@@ -147,6 +147,9 @@ if (drawing || options.publish) {
   const results = readResults(options.output);
   const folder = typeof options.charts === 'string' ? options.charts : CHARTS;
   const paths = await drawCharts(results, folder);
-  if (options.charts === undefined) paths.push(writeFigures(results, paths));
+  if (options.charts === undefined) {
+    paths.push(writeFigures(results, paths));
+    for (const row of withoutResults(results)) console.error(`nothing measured for ${row}`);
+  }
   console.error(paths.join('\n'));
 }

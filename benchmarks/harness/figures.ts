@@ -73,8 +73,10 @@ export const FIGURES: readonly [heading: string, rows: readonly Figure[]][] = [
       header(/DeepSeek.*tensors: first/, '… the first of a process', /Python/),
       header(/DeepSeek.*tensors: further/, '… against `JSON.parse` and the same checks', /JSON/),
       header(/DeepSeek.*tensors: first/, '… the first of a process', /JSON/),
-      header(/shard.*: further/, 'one shard (565 tensors), against `JSON.parse` alone', /alone/),
+      header(/GPT-2.*: further/, 'GPT-2 (160 tensors), against `JSON.parse` alone', /alone/),
+      header(/shard.*: further/, 'one shard of DeepSeek-V3 (565 tensors), likewise', /alone/),
       header(/shard.*: first/, '… the first of a process, which loads the addon', /alone/),
+      header(/Llama.*: further/, 'Llama 3.1 405B (1,137 tensors), likewise', /alone/),
       one(
         'models',
         /: further opens$/,
@@ -132,13 +134,24 @@ export const FIGURES: readonly [heading: string, rows: readonly Figure[]][] = [
   [
     'Decoding to F32',
     [
-      one(
-        'decode',
-        /^BF16, warm destination$/,
-        'BF16, warm, against a kernel that only moves the bytes, with non-temporal stores',
-        /bound|only|stores/i,
+      decode(
+        /^BF16, warm/,
+        'BF16, warm, against a kernel that only moves as many bytes',
+        /as many/,
       ),
-      one('decode', /^BF16, warm destination$/, '… against a plain JavaScript loop', /loop/i),
+      decode(/^BF16, warm/, '… against a plain JavaScript loop', /loop/),
+      decode(/^BF16, fresh/, '… into a new array, against the kernel', /as many/),
+      decode(/^F16, warm/, 'F16, warm, against the kernel', /as many/),
+      decode(/^F16, warm/, '… against the loop', /loop/),
+      decode(/^F8_E4M3, warm/, 'F8_E4M3, warm, against the kernel', /as many/),
+      decode(/^F8_E4M3, warm/, '… against the loop', /loop/),
+      decode(/^F8_E5M2, warm/, 'F8_E5M2, warm, against the kernel', /as many/),
+      decode(
+        /^FP8 in blocks, warm/,
+        'FP8 with scales of blocks, warm, against the kernel',
+        /as many/,
+      ),
+      decode(/^MXFP4, warm/, 'MXFP4, warm, against the kernel', /as many/),
     ],
   ],
   [
@@ -163,6 +176,10 @@ function open(what: RegExp, label: string): Figure {
 
 function cold(what: RegExp, label: string, peer?: RegExp): Figure {
   return one('touch', new RegExp(`^2\\.0 GB, cold: .*${what.source}`), label, peer);
+}
+
+function decode(what: RegExp, label: string, peer: RegExp): Figure {
+  return one('decode', new RegExp(`${what.source} destination$`), label, peer);
 }
 
 function header(what: RegExp, label: string, peer: RegExp): Figure {

@@ -9,6 +9,14 @@ const README = join(ROOT, 'README.md');
 const BEGIN = '<!-- figures: npm run bench -- --publish -->';
 const END = '<!-- end of figures -->';
 
+/** Labels of the rows that results have nothing for: not measured yet, or called something else by now. */
+export function withoutResults(results: Results): string[] {
+  const rows = FIGURES.flatMap(([, figures]) => figures);
+  return rows
+    .filter((row) => find(results, row) === undefined)
+    .map(({ trial, label }) => `${trial}: ${label}`);
+}
+
 /** Puts the figures of results, and the charts below them, into the README; returns its path. */
 export function writeFigures(results: Results, charts: readonly string[]): string {
   writeFileSync(README, withFigures(readFileSync(README, 'utf8'), results, charts));

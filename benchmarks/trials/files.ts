@@ -1,10 +1,11 @@
 import { join } from 'node:path';
+import { gpt2 } from '../../examples/demo/gpt2.ts';
 import { headerOf, smallHeaderLike, writeModelFile } from '../files/model-file.ts';
 import { writeShards } from '../files/sharded.ts';
 import type { Weights } from '../files/weights.ts';
 import type { Setting } from '../harness/trial.ts';
 import { deepSeekV3, type TensorSpec } from '../models/deepseek-v3.ts';
-import { gpt2 } from '../models/gpt-2.ts';
+import { llama405b } from '../models/llama-405b.ts';
 
 const SHARDS = 163;
 /** Tensors of one of the 163 shards of DeepSeek-V3; their header has 73 KB. */
@@ -40,8 +41,18 @@ export function shardFile(folder: string): Promise<string> {
   return written(folder, 'shard', headerOf(specs));
 }
 
+/** The 160 tensors of GPT-2, as the demo writes them: a small and ordinary file. */
 export function gpt2File(folder: string): Promise<string> {
-  return written(folder, 'gpt-2', headerOf(gpt2()));
+  const specs = Array.from(
+    gpt2(),
+    ({ name, shape }): TensorSpec => ({ name, dtype: 'F32', shape: [...shape] }),
+  );
+  return written(folder, 'gpt-2', headerOf(specs));
+}
+
+/** 1,137 tensors in 812 GB. */
+export function llamaFile(folder: string): Promise<string> {
+  return written(folder, 'llama-405b', headerOf(llama405b()));
 }
 
 const MIB = 2 ** 20;

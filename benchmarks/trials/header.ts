@@ -2,12 +2,12 @@ import type { OpenResult } from '../drivers/results.ts';
 import { assertSameWork, type Child, interleave, measure } from '../harness/child.ts';
 import { type Comparison, compare, median, notMeasured } from '../harness/compare.ts';
 import { NotMeasured, type Setting, type Trial } from '../harness/trial.ts';
-import { deepSeekFile, shardFile } from './files.ts';
+import { deepSeekFile, gpt2File, llamaFile, shardFile } from './files.ts';
 
 const FASTER_THAN_REFERENCE = 3;
 const FASTER_THAN_CHECKED_JSON = 4;
 const BIG_OPENS = { full: 11, quick: 3 };
-const SHARD_OPENS = { full: 300, quick: 100 };
+const SMALL_OPENS = { full: 300, quick: 100 };
 
 /** Both figures of a driver: the first open of each process, and the median of its further ones. */
 interface Opens {
@@ -88,10 +88,21 @@ async function bigHeader(setting: Setting): Promise<Comparison[]> {
   ];
 }
 
-async function shardHeader(setting: Setting): Promise<Comparison[]> {
+/** A file, and whether it has to be opened as fast as `JSON.parse` alone reads its header. */
+type SmallFile = [what: string, write: (folder: string) => Promise<string>, judged?: boolean];
+
+const SMALL_FILES: readonly SmallFile[] = [
+  ['GPT-2, 160 tensors', gpt2File],
+  ['a shard of DeepSeek-V3, 565 tensors', shardFile, true],
+  ['Llama 3.1 405B, 1,137 tensors', llamaFile],
+];
+
+async function smallHeader(
+  [what, write, judged]: SmallFile,
+  setting: Setting,
+): Promise<Comparison[]> {
   const { ours, jsonParse, reference, rounds, quick } = setting;
-  const what = 'a shard, 565 tensors';
-  const path = await shardFile(setting.folder);
+  const path = await write(setting.folder);
   const tasks: Task[] = [
     ['safeOpenSync', ours, 'open'],
     ['JSON.parse alone', jsonParse, 'parse'],
@@ -99,10 +110,10 @@ async function shardHeader(setting: Setting): Promise<Comparison[]> {
   ];
   if (!(reference instanceof NotMeasured)) tasks.push([reference.name, reference, 'open']);
   setting.progress(what);
-  const opens = quick ? SHARD_OPENS.quick : SHARD_OPENS.full;
+  const opens = quick ? SMALL_OPENS.quick : SMALL_OPENS.full;
   const [sync, parsed, checked, python] = await measureOpens(path, opens, rounds, tasks);
   return [
-    ...rows(what, sync, parsed, 1, ['further']),
+    ...rows(what, sync, parsed, 1, judged ? ['further'] : []),
     ...rows(what, sync, checked, undefined, []),
     ...(python === undefined ? [] : rows(what, sync, python, undefined, [])),
   ];
@@ -114,9 +125,13 @@ export const header: Trial = {
   explains: [
     'First open: in a fresh process, its JIT cold; the addon is loaded in it, modules were imported before.',
     'Further opens: the median of those that follow in the same process. Closing is not timed.',
-    'The targets of DeepSeek-V3 are held against both; that of a shard against further opens, since a process',
-    'opens many. The peers read the file with node:fs.',
+    'The targets of DeepSeek-V3 are held against both; that of a shard against further opens, since a',
+    'process opens many. The peers read the file with node:fs.',
     'JSON.parse cannot see duplicate keys, nor tell 2.0 from 2: its checks are fewer.',
   ],
-  run: async (setting) => [...(await bigHeader(setting)), ...(await shardHeader(setting))],
+  run: async (setting) => {
+    const results = [await bigHeader(setting)];
+    for (const file of SMALL_FILES) results.push(await smallHeader(file, setting));
+    return results.flat();
+  },
 };

@@ -86,7 +86,7 @@ export const sparse: Trial = {
         path: await smallFileLikeDeepSeek(folder),
         limit: SAME_TIME,
       },
-      { name: 'GPT-2, 148 tensors', path: await gpt2File(folder) },
+      { name: 'GPT-2, 160 tensors', path: await gpt2File(folder) },
     ]);
     for (const node of setting.nodes) rows.push(...(await lastTensor(huge, node, setting)));
     return rows;
