@@ -1,5 +1,5 @@
-// Runs the whole test suite with each version of Node that the package supports, all with the one
-// prebuilt binary that the package ships: `npm run test:matrix`.
+// Runs the test suite with each version of Node that the package supports but the one that runs this,
+// all with the one prebuilt binary that the package ships: `npm run test:matrix`.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,6 +9,9 @@ import { fileURLToPath } from 'node:url';
 
 /** The oldest of `engines` in package.json, and the newest of every even major version since. */
 const NODE_VERSIONS = ['20.19.0', '20', '22', '24', '26'];
+
+/** Tests of the repository itself, which are the same on every Node. */
+const NOT_OF_NODE = ['test/architecture.test.ts', 'test/benchmarks.test.ts'];
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const prebuilds = join(root, 'prebuilds', `${process.platform}-${process.arch}`);
@@ -64,6 +67,7 @@ function runSuite(node: string, version: string): Counts {
   const report = join(reports, `${version}.json`);
   const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
   const args = ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  args.push(...NOT_OF_NODE.map((file) => `--exclude=${file}`));
   const { status } = spawnSync(node, [vitest, ...args], {
     cwd: root,
     stdio: ['ignore', 'inherit', 'inherit'],
@@ -94,6 +98,10 @@ for (const [wanted, node] of installNodes()) {
   let counts: Counts;
   try {
     version = versionOf(node, wanted);
+    if (version === process.version) {
+      lines.push(`Node ${version.padEnd(9)} left out: it runs this, and \`npm test\``);
+      continue;
+    }
     console.log(`\n== Node ${version}`);
     counts = runSuite(node, version);
   } catch (error) {
