@@ -49,6 +49,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   safetensors::RegisterRange(env, exports);
   safetensors::RegisterBuffer(env, exports);
   safetensors::RegisterHold(env, exports);
+  safetensors::RegisterWeak(env, exports);
   safetensors::RegisterNames(env, exports);
   safetensors::RegisterPages(env, exports);
   safetensors::RegisterGather(env, exports);

@@ -14,6 +14,7 @@ void RegisterFile(Napi::Env env, Napi::Object exports);     // binding_file.cc
 void RegisterRange(Napi::Env env, Napi::Object exports);    // binding_range.cc
 void RegisterBuffer(Napi::Env env, Napi::Object exports);   // binding_buffer.cc
 void RegisterHold(Napi::Env env, Napi::Object exports);     // binding_hold.cc
+void RegisterWeak(Napi::Env env, Napi::Object exports);     // binding_weak.cc
 void RegisterNames(Napi::Env env, Napi::Object exports);    // binding_names.cc
 void RegisterPages(Napi::Env env, Napi::Object exports);    // binding_pages.cc
 void RegisterGather(Napi::Env env, Napi::Object exports);   // binding_gather.cc

@@ -2,6 +2,7 @@
 #include <string>
 #include <utility>
 
+#include "core/file_system.h"
 #include "file_handle.h"
 #include "promise_work.h"
 
@@ -11,48 +12,70 @@ namespace {
 // Random, so that no other addon's externals pass for ours.
 constexpr napi_type_tag kFileHandleTag = {0x6d1f9a53c7e84b02, 0xb1c05e2d94f7a386};
 
+Result<std::shared_ptr<Mapping>> MapWhole(const File& file) {
+  const uint64_t size = file.identity().size;
+  Result<std::shared_ptr<Mapping>> mapping = Mapping::Reserve(size);
+  if (!mapping.ok()) return mapping;
+  const Status status = mapping.value->MapFile(file, size, 0);
+  return status.ok() ? mapping : status;
+}
+
 // Opens and maps a file, and reads its beginning into `prefix`: with a header that fits there, one
 // trip to another thread does for the whole opening.
-Result<Opened> Open(const std::string& path, std::span<std::byte> prefix) {
+Result<Opened> Open(const std::string& path, std::span<std::byte> prefix, Backend backend) {
   Result<std::shared_ptr<const File>> file = File::Open(path);
   if (!file.ok()) return file.status;
-  const uint64_t size = file.value->identity().size;
-
-  Result<std::shared_ptr<Mapping>> mapping = Mapping::Reserve(size);
-  if (!mapping.ok()) return mapping.status;
-  if (const Status status = mapping.value->MapFile(*file.value, size, 0); !status.ok()) {
-    return status;
-  }
-  const Result<size_t> read = file.value->Read(0, prefix);
-  if (!read.ok()) return read.status;
   Opened opened;
+  opened.mapped =
+      backend == Backend::kMmap || (backend == Backend::kAuto && !IsRiskyToMap(*file.value));
+  Result<std::shared_ptr<Mapping>> mapping =
+      opened.mapped ? MapWhole(*file.value) : Mapping::Reserve(0);
+  if (backend == Backend::kAuto && opened.mapped && IsMapRefusal(mapping.status.error)) {
+    opened.mapped = false;
+    mapping = Mapping::Reserve(0);
+  }
+  if (!mapping.ok()) return mapping.status;
+  const Result<size_t> read = file.value->Read(0, prefix, File::ReadAhead::kNone);
+  if (!read.ok()) return read.status;
   opened.handle.file = std::move(file.value);
   opened.handle.mapping = std::move(mapping.value);
   opened.prefix_bytes = read.value;
   return opened;
 }
 
-bool AreOpenArguments(const Napi::CallbackInfo& info) {
-  return info[0].IsString() && IsUint8Array(info[1]);
+// What open and openSync are asked for: (path: string, prefix: Uint8Array, backend: string).
+struct OpenRequest {
+  std::string path;
+  std::span<std::byte> prefix;
+  Backend backend;
+
+  Result<Opened> Run() const { return Open(path, prefix, backend); }
+};
+
+std::optional<OpenRequest> ToOpenRequest(const Napi::CallbackInfo& info) {
+  const std::optional<Backend> backend = ToBackend(info[2]);
+  if (!info[0].IsString() || !IsUint8Array(info[1]) || !backend) {
+    ThrowBadArgument(info.Env(), "open(path, prefix, backend)");
+    return std::nullopt;
+  }
+  return OpenRequest{info[0].As<Napi::String>().Utf8Value(),
+                     BytesOf(info[1].As<Napi::Uint8Array>()), *backend};
 }
 
-// open(path: string, prefix: Uint8Array): Promise<Opened>
+// open(path, prefix, backend): Promise<Opened>
 Napi::Value OpenAsync(const Napi::CallbackInfo& info) {
-  if (!AreOpenArguments(info)) return ThrowBadArgument(info.Env(), "open(path, prefix)");
-  const auto prefix = info[1].As<Napi::Uint8Array>();
+  std::optional<OpenRequest> request = ToOpenRequest(info);
+  if (!request) return info.Env().Undefined();
   return PromiseWork<Opened>::Start(
-      info.Env(), prefix,
-      [path = info[0].As<Napi::String>().Utf8Value(), bytes = BytesOf(prefix)] {
-        return Open(path, bytes);
-      },
-      WrapOpened);
+      info.Env(), info[1].As<Napi::Object>(),
+      [request = std::move(*request)] { return request.Run(); }, WrapOpened);
 }
 
-// openSync(path: string, prefix: Uint8Array): Opened
+// openSync(path, prefix, backend): Opened
 Napi::Value OpenSync(const Napi::CallbackInfo& info) {
-  if (!AreOpenArguments(info)) return ThrowBadArgument(info.Env(), "openSync(path, prefix)");
-  Result<Opened> opened =
-      Open(info[0].As<Napi::String>().Utf8Value(), BytesOf(info[1].As<Napi::Uint8Array>()));
+  const std::optional<OpenRequest> request = ToOpenRequest(info);
+  if (!request) return info.Env().Undefined();
+  Result<Opened> opened = request->Run();
   if (!opened.ok()) {
     ToError(info.Env(), opened.status).ThrowAsJavaScriptException();
     return info.Env().Undefined();
@@ -60,31 +83,36 @@ Napi::Value OpenSync(const Napi::CallbackInfo& info) {
   return WrapOpened(info.Env(), std::move(opened.value));
 }
 
-// What read and readSync are asked for: (handle, offset: number, target: Uint8Array).
+// What read and readSync are asked for: (handle, offset: number, target: Uint8Array, ahead:
+// boolean).
 struct ReadRequest {
   std::shared_ptr<const File> file;
   uint64_t offset;
   std::span<std::byte> target;
+  File::ReadAhead ahead;
 
-  Result<size_t> Run() const { return file->Read(offset, target); }
+  Result<size_t> Run() const { return file->Read(offset, target, ahead); }
 };
 
 std::optional<ReadRequest> ToReadRequest(const Napi::CallbackInfo& info) {
   const FileHandle* handle = UnwrapOpenFileHandle(info[0]);
   if (handle == nullptr) return std::nullopt;
   const std::optional<uint64_t> offset = ToByteCount(info[1]);
-  if (!offset || !IsUint8Array(info[2]) || handle->file == nullptr) {
-    ThrowBadArgument(info.Env(), "read(handle, offset, target)");
+  if (!offset || !IsUint8Array(info[2]) || !info[3].IsBoolean() || handle->file == nullptr) {
+    ThrowBadArgument(info.Env(), "read(handle, offset, target, ahead)");
     return std::nullopt;
   }
-  return ReadRequest{handle->file, *offset, BytesOf(info[2].As<Napi::Uint8Array>())};
+  const bool ahead = info[3].As<Napi::Boolean>().Value();
+  return ReadRequest{handle->file, *offset, BytesOf(info[2].As<Napi::Uint8Array>()),
+                     ahead ? File::ReadAhead::kUsual : File::ReadAhead::kNone};
 }
 
 Napi::Value WrapByteCount(Napi::Env env, size_t bytes) {
   return Napi::Number::New(env, static_cast<double>(bytes));
 }
 
-// read(handle, offset, target): Promise<number>, the bytes read; fewer only at the file's end
+// read(handle, offset, target, ahead): Promise<number>, the bytes read; fewer only at the file's
+// end
 Napi::Value ReadAsync(const Napi::CallbackInfo& info) {
   const std::optional<ReadRequest> request = ToReadRequest(info);
   if (!request) return info.Env().Undefined();
@@ -93,7 +121,7 @@ Napi::Value ReadAsync(const Napi::CallbackInfo& info) {
       WrapByteCount);
 }
 
-// readSync(handle, offset, target): number
+// readSync(handle, offset, target, ahead): number
 Napi::Value ReadSync(const Napi::CallbackInfo& info) {
   const std::optional<ReadRequest> request = ToReadRequest(info);
   if (!request) return info.Env().Undefined();
@@ -125,11 +153,21 @@ Napi::Value Close(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
+std::optional<Backend> ToBackend(const Napi::Value& value) {
+  if (!value.IsString()) return std::nullopt;
+  const std::string name = value.As<Napi::String>().Utf8Value();
+  if (name == "auto") return Backend::kAuto;
+  if (name == "mmap") return Backend::kMmap;
+  if (name == "read") return Backend::kRead;
+  return std::nullopt;
+}
+
 Napi::Value WrapOpened(Napi::Env env, Opened opened) {
   const FileIdentity identity = opened.handle.file->identity();
   Napi::Object result = Napi::Object::New(env);
   result.Set("handle", WrapFileHandle(env, std::move(opened.handle)));
   result.Set("prefixBytes", Napi::Number::New(env, static_cast<double>(opened.prefix_bytes)));
+  result.Set("mapped", Napi::Boolean::New(env, opened.mapped));
   result.Set("size", Napi::Number::New(env, static_cast<double>(identity.size)));
   result.Set("device", Napi::BigInt::New(env, identity.device));
   result.Set("inode", Napi::BigInt::New(env, identity.inode));

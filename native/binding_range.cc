@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/file_system.h"
 #include "file_handle.h"
 #include "promise_work.h"
 
@@ -13,20 +14,25 @@ namespace {
 struct Sizes {
   std::vector<uint64_t> known;
   Status failure;
+  bool risky = false;  // to map, at least one of them
 };
 
 Result<Sizes> SizesOf(const std::vector<std::string>& paths) {
   Sizes sizes;
+  std::optional<uint64_t> device;
   for (const std::string& path : paths) {
-    const Result<uint64_t> size = File::Size(path);
-    sizes.failure = size.status;
-    if (!size.ok()) break;
-    sizes.known.push_back(size.value);
+    const Result<FileIdentity> file = File::Look(path);
+    sizes.failure = file.status;
+    if (!file.ok()) break;
+    sizes.known.push_back(file.value.size);
+    // The shards of a model are on one file system, mostly: it is asked once.
+    if (device != file.value.device) sizes.risky = sizes.risky || IsRiskyToMap(path);
+    device = file.value.device;
   }
   return sizes;
 }
 
-// {sizes: number[], failure?: Error}
+// {sizes: number[], risky: boolean, failure?: Error}
 Napi::Value WrapSizes(Napi::Env env, const Sizes& sizes) {
   Napi::Array known = Napi::Array::New(env, sizes.known.size());
   for (size_t i = 0; i < sizes.known.size(); ++i) {
@@ -34,11 +40,12 @@ Napi::Value WrapSizes(Napi::Env env, const Sizes& sizes) {
   }
   Napi::Object result = Napi::Object::New(env);
   result.Set("sizes", known);
+  result.Set("risky", Napi::Boolean::New(env, sizes.risky));
   if (!sizes.failure.ok()) result.Set("failure", ToError(env, sizes.failure).Value());
   return result;
 }
 
-// fileSizes(paths: string[]): Promise<{sizes, failure?}>
+// fileSizes(paths: string[]): Promise<{sizes, risky, failure?}>
 Napi::Value FileSizes(const Napi::CallbackInfo& info) {
   if (!info[0].IsArray()) return ThrowBadArgument(info.Env(), "fileSizes(paths)");
   const auto array = info[0].As<Napi::Array>();
@@ -79,7 +86,7 @@ struct WantedFile {
 
 // Nothing when it is not {path: string, offset: number, byteLength: number, prefix: Uint8Array} in
 // the range.
-std::optional<WantedFile> ToWantedFile(const Napi::Value& value, const Mapping& range) {
+std::optional<WantedFile> ToWantedFile(const Napi::Value& value, const Mapping& range, bool map) {
   if (!value.IsObject()) return std::nullopt;
   const auto file = value.As<Napi::Object>();
   const Napi::Value path = file.Get("path");
@@ -87,22 +94,24 @@ std::optional<WantedFile> ToWantedFile(const Napi::Value& value, const Mapping& 
   const std::optional<uint64_t> offset = ToByteCount(file.Get("offset"));
   const std::optional<uint64_t> length = ToByteCount(file.Get("byteLength"));
   if (!path.IsString() || !offset || !length || !IsUint8Array(prefix)) return std::nullopt;
-  if (*offset % Mapping::PageBytes() != 0 || !range.Contains(*offset, *length)) return std::nullopt;
+  if (*offset % Mapping::PageBytes() != 0) return std::nullopt;
+  if (map && !range.Contains(*offset, *length)) return std::nullopt;
   return WantedFile{path.As<Napi::String>().Utf8Value(), *offset, *length,
                     BytesOf(prefix.As<Napi::Uint8Array>())};
 }
 
-Result<Opened> OpenWanted(const WantedFile& wanted, const std::shared_ptr<Mapping>& range) {
+Result<Opened> OpenWanted(const WantedFile& wanted, const std::shared_ptr<Mapping>& range,
+                          bool map) {
   Result<std::shared_ptr<const File>> file = File::Open(wanted.path);
   if (!file.ok()) return file.status;
   Opened opened;
+  opened.mapped = map;
   // Of another length than the range was planned with: the caller sees that in the identity.
   if (file.value->identity().size == wanted.length) {
-    if (const Status status = range->MapFile(*file.value, wanted.length, wanted.offset);
-        !status.ok()) {
-      return status;
-    }
-    const Result<size_t> read = file.value->Read(0, wanted.prefix);
+    const Status status =
+        map ? range->MapFile(*file.value, wanted.length, wanted.offset) : Status::Ok();
+    if (!status.ok()) return status;
+    const Result<size_t> read = file.value->Read(0, wanted.prefix, File::ReadAhead::kNone);
     if (!read.ok()) return read.status;
     opened.prefix_bytes = read.value;
   }
@@ -115,9 +124,9 @@ using OpenedFiles = std::vector<Result<Opened>>;
 
 // Shares the range, so that it lives until the work is done even if its handle is closed meanwhile.
 Result<OpenedFiles> OpenAll(const std::vector<WantedFile>& wanted,
-                            const std::shared_ptr<Mapping>& range) {
+                            const std::shared_ptr<Mapping>& range, bool map) {
   OpenedFiles opened;
-  for (const WantedFile& file : wanted) opened.push_back(OpenWanted(file, range));
+  for (const WantedFile& file : wanted) opened.push_back(OpenWanted(file, range, map));
   return opened;
 }
 
@@ -132,22 +141,28 @@ Napi::Value WrapAllOpened(Napi::Env env, OpenedFiles files) {
   return result;
 }
 
-// openInto(range: Handle, files: {path, offset, byteLength, prefix}[]): Promise<(Opened | Error)[]>
+// openInto(range: Handle, files: {path, offset, byteLength, prefix}[], map: boolean):
+//   Promise<(Opened | Error)[]>
 Napi::Value OpenInto(const Napi::CallbackInfo& info) {
   const FileHandle* const range = UnwrapOpenFileHandle(info[0]);
   if (range == nullptr) return info.Env().Undefined();
-  if (!info[1].IsArray()) return ThrowBadArgument(info.Env(), "openInto(range, files)");
+  if (!info[1].IsArray() || !info[2].IsBoolean()) {
+    return ThrowBadArgument(info.Env(), "openInto(range, files, map)");
+  }
   const auto array = info[1].As<Napi::Array>();
+  const bool map = info[2].As<Napi::Boolean>().Value();
   std::vector<WantedFile> wanted;
   for (uint32_t i = 0; i < array.Length(); ++i) {
     const Napi::HandleScope scope(info.Env());
-    std::optional<WantedFile> file = ToWantedFile(array.Get(i), *range->mapping);
+    std::optional<WantedFile> file = ToWantedFile(array.Get(i), *range->mapping, map);
     if (!file) return ThrowBadArgument(info.Env(), "openInto: a file outside of the range");
     wanted.push_back(std::move(*file));
   }
   return PromiseWork<OpenedFiles>::Start(
       info.Env(), array,
-      [wanted = std::move(wanted), mapping = range->mapping] { return OpenAll(wanted, mapping); },
+      [wanted = std::move(wanted), mapping = range->mapping, map] {
+        return OpenAll(wanted, mapping, map);
+      },
       WrapAllOpened);
 }
 

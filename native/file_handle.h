@@ -25,9 +25,10 @@ struct Lease {
 // Owned by a type-tagged External, whose finalizer deletes it; used on the JavaScript thread only.
 // `close` empties it earlier. Work in flight takes copies of the pointers, never the handle itself.
 struct FileHandle {
-  // Until the header is read: a mapping needs no descriptor. None for a range.
+  // Of a mapped file until its header is read, since a mapping needs no descriptor; of one that is
+  // not mapped until `close`. None for a range.
   std::shared_ptr<const File> file;
-  std::shared_ptr<Mapping> mapping;  // until `close`
+  std::shared_ptr<Mapping> mapping;  // until `close`; empty where no file is mapped
   // By the address where their buffers begin. Shared with the buffers' finalizers, which may run
   // before or after this handle is gone.
   std::unordered_map<const void*, std::shared_ptr<Lease>> leases;
@@ -43,12 +44,20 @@ struct FileHandle {
   void DetachCopies();
 };
 
+// How a file's bytes are to be had. By itself (kAuto), a file is mapped, unless that is risky or
+// refused: then it is read.
+enum class Backend { kAuto, kMmap, kRead };
+
+// 'auto', 'mmap', 'read'; nothing for any other value.
+std::optional<Backend> ToBackend(const Napi::Value& value);
+
 struct Opened {
   FileHandle handle;
   size_t prefix_bytes = 0;
+  bool mapped = false;  // otherwise its bytes are read through the descriptor
 };
 
-// {handle, prefixBytes, size, device, inode, modifiedNs}
+// {handle, prefixBytes, mapped, size, device, inode, modifiedNs}
 Napi::Value WrapOpened(Napi::Env env, Opened opened);
 
 Napi::Value WrapFileHandle(Napi::Env env, FileHandle handle);

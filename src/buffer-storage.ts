@@ -3,7 +3,7 @@ import { allocate, inPieces, nativeRuns } from './gathering.ts';
 import type { HeaderTable } from './header/table.ts';
 import { native } from './native.ts';
 import type { Runs } from './slice.ts';
-import { Storage, type Window } from './storage.ts';
+import { type Backend, Storage, type Window } from './storage.ts';
 
 /** Tensors in one buffer. */
 export abstract class BufferStorage extends Storage {
@@ -62,6 +62,10 @@ export class CopyStorage extends BufferStorage {
     this.#origin = origin;
     this.#copy = copy;
     origin.noteCopy(copy);
+  }
+
+  override get backend(): Backend {
+    return this.#origin.backend;
   }
 
   override get closed(): boolean {

@@ -6,12 +6,16 @@ import { quoteName } from './escape.ts';
 import type { DuplicatePolicy } from './header/parse.ts';
 import { DEFAULT_MAX_HEADER_BYTES } from './header/preamble.ts';
 import type { HeaderTable } from './header/table.ts';
+import type { BackendChoice } from './native.ts';
 import { type PrefetchOptions, prefetch, type Residency, release, residency } from './prefetch.ts';
 import type { SliceRange } from './slice.ts';
-import type { Storage } from './storage.ts';
+import type { Backend, Storage } from './storage.ts';
 import { type AnyTensor, Tensor } from './tensor.ts';
 
-export interface OpenOptions {
+export type { BackendChoice };
+
+/** How bytes are read as a safetensors file. */
+export interface ParseOptions {
   /**
    * What becomes of a tensor name or metadata key that appears twice. The format forbids it and
    * readers disagree on which one counts, so that `'reject'` (the default) is DUPLICATE_KEY;
@@ -22,17 +26,48 @@ export interface OpenOptions {
   maxHeaderBytes?: number | undefined;
 }
 
+/** How files are opened. */
+export interface OpenOptions extends ParseOptions {
+  /**
+   * Where the bytes of tensors are to be. `'mmap'`: files are mapped into memory, nothing is copied,
+   * and processes share it. `'read'`: what is used of a tensor is read into memory of this process's
+   * own; nothing that happens to the file can take it away. `'auto'` (the default) maps, but where a file
+   * system refuses that, or is far away (NFS, SMB, FUSE, 9p, Lustre and the like): there a page that
+   * cannot be read ends a process, and so `'read'` is used. {@link Container.backend} tells which it is.
+   */
+  backend?: BackendChoice | undefined;
+}
+
+const BACKEND_CHOICES: readonly BackendChoice[] = ['auto', 'mmap', 'read'];
+
 /** Header positions are kept in 32 bits, and the header in one buffer. */
 const LARGEST_MAX_HEADER_BYTES = 2 ** 31 - 1;
 
-/** {@link OpenOptions} with their defaults. */
-export interface CheckedOptions {
+/** {@link ParseOptions} with their defaults. */
+export interface CheckedParseOptions {
   duplicates: DuplicatePolicy;
   maxHeaderBytes: number;
 }
 
+/** {@link OpenOptions} with their defaults. */
+export interface CheckedOptions extends CheckedParseOptions {
+  backend: BackendChoice;
+}
+
 /** Options with their defaults, checked. */
 export function openOptions(options: OpenOptions = {}): CheckedOptions {
+  const parse = parseOptions(options);
+  const { backend = 'auto' } = options;
+  if (!BACKEND_CHOICES.includes(backend)) {
+    throw new TypeError(
+      `backend: expected 'auto', 'mmap' or 'read', found ${inspect(backend, { depth: 0 })}`,
+    );
+  }
+  return { ...parse, backend };
+}
+
+/** Options with their defaults, checked. */
+export function parseOptions(options: ParseOptions = {}): CheckedParseOptions {
   checkObject(options, 'options');
   const { duplicates = 'reject', maxHeaderBytes = DEFAULT_MAX_HEADER_BYTES } = options;
   if (duplicates !== 'reject' && duplicates !== 'last-wins') {
@@ -81,6 +116,11 @@ export abstract class Container implements Iterable<[name: string, tensor: AnyTe
   /** `__metadata__`: frozen, without a prototype; empty when the header has none. */
   get metadata(): Readonly<Record<string, string>> {
     return this.#storage.table.metadata;
+  }
+
+  /** Where the bytes are: see {@link OpenOptions.backend}; `'memory'` for bytes in memory. */
+  get backend(): Backend {
+    return this.#storage.backend;
   }
 
   /** Number of tensors. */
@@ -148,8 +188,9 @@ export abstract class Container implements Iterable<[name: string, tensor: AnyTe
   }
 
   /**
-   * Reads tensors into memory before they are needed, in the order of the data and on threads of the
-   * addon, so that using them waits for no disk. Does nothing for bytes in memory.
+   * Reads tensors into memory before they are needed, in the order of the data and on other threads, so
+   * that using them waits for no disk. Does nothing for bytes in memory. With the backend `'read'` they
+   * stay there until {@link release} or {@link close}.
    *
    * @param names Those to read; all by default.
    * @throws {SafetensorsError} TENSOR_NOT_FOUND, CLOSED (also when the container is closed
@@ -162,7 +203,8 @@ export abstract class Container implements Iterable<[name: string, tensor: AnyTe
 
   /**
    * How much of tensors is in memory: the process's own, or the system's page cache. Linux tells of
-   * files that the process may write or owns; of others it says that all is.
+   * files that the process may write or owns; of others it says that all is. With the backend `'read'`:
+   * tensors that were prefetched, or that somebody has views of.
    *
    * @param names Those to look at; all by default.
    * @throws {SafetensorsError} TENSOR_NOT_FOUND, CLOSED
@@ -175,7 +217,8 @@ export abstract class Container implements Iterable<[name: string, tensor: AnyTe
    * Gives back memory of tensors: their pages leave the process, and are read again when they are
    * touched. Pages that hold bytes of other tensors too stay. Whatever was written to the views is
    * lost: they show the file again. The system's page cache may keep what other processes share.
-   * Does nothing for bytes in memory, nor to copies that are a tensor's own.
+   * Does nothing for bytes in memory, nor to copies that are a tensor's own. With the backend `'read'`,
+   * memory goes when nobody has a view of it any more; views stay as they are.
    *
    * @param names Those to give back; all by default.
    * @throws {SafetensorsError} TENSOR_NOT_FOUND, CLOSED

@@ -1,9 +1,9 @@
 import { Container, type OpenOptions } from './container.ts';
 import { SafetensorsError } from './errors.ts';
 import { changeOf, type FileIdentity } from './identity.ts';
-import type { MappedStorage } from './mapped-storage.ts';
 import { native } from './native.ts';
 import { Opening } from './opening.ts';
+import type { Storage } from './storage.ts';
 import type { AnyTensor } from './tensor.ts';
 
 /**
@@ -21,7 +21,7 @@ const PREFIX_BYTES = 128 * 1024;
  */
 export class SafetensorsFile extends Container {
   declare readonly path: string;
-  readonly #storage: MappedStorage;
+  readonly #storage: Storage;
   readonly #identity: FileIdentity;
   /** From the root, since the working directory may change. */
   readonly #fullPath: string;
@@ -73,7 +73,7 @@ export async function safeOpen(
   // Its own prefix for each: openings may overlap.
   const prefix = Buffer.allocUnsafeSlow(PREFIX_BYTES);
   try {
-    await opening.read(native().open(opening.fullPath, prefix), prefix);
+    await opening.read(native().open(opening.fullPath, prefix, opening.backend), prefix);
     return new SafetensorsFile(opening);
   } catch (error) {
     throw opening.fail(error);
@@ -85,9 +85,9 @@ export function safeOpenSync(path: string | URL, options?: OpenOptions): Safeten
   const opening = new Opening(path, options);
   syncPrefix ??= Buffer.allocUnsafeSlow(PREFIX_BYTES);
   try {
-    opening.begin(native().openSync(opening.fullPath, syncPrefix), syncPrefix);
+    opening.begin(native().openSync(opening.fullPath, syncPrefix, opening.backend), syncPrefix);
     for (let read = opening.nextRead(); read; read = opening.nextRead()) {
-      opening.received(native().readSync(opening.handle, read.position, read.target), read);
+      opening.received(native().readSync(opening.handle, read.position, read.target, false), read);
     }
     return new SafetensorsFile(opening);
   } catch (error) {

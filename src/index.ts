@@ -1,4 +1,10 @@
-export type { Container, OpenOptions, TensorInfo } from './container.ts';
+export type {
+  BackendChoice,
+  Container,
+  OpenOptions,
+  ParseOptions,
+  TensorInfo,
+} from './container.ts';
 export {
   type BlockScaledAsyncOptions,
   type BlockScaledOptions,
@@ -28,6 +34,7 @@ export { type ModelOptions, openModel } from './model/open-model.ts';
 export { type SavedModel, type SaveModelOptions, saveModel } from './model/save-model.ts';
 export type { PrefetchOptions, PrefetchProgress, Residency } from './prefetch.ts';
 export type { SliceRange } from './slice.ts';
+export type { Backend } from './storage.ts';
 export { type AnyTensor, type SliceOptions, Tensor } from './tensor.ts';
 export type { Named, TensorLike, TensorSpec, TensorsLike } from './write/inputs.ts';
 export type { Metadata, SaveOptions, SerializeOptions, WriteProgress } from './write/options.ts';

@@ -1,13 +1,14 @@
 import { constants } from 'node:buffer';
 import { CopyStorage } from './buffer-storage.ts';
+import { Copies } from './copies.ts';
 import { noteEmptied } from './emptied-buffers.ts';
 import { allocate, inPieces, LANES, nativeRuns } from './gathering.ts';
 import type { HeaderTable } from './header/table.ts';
 import { type FileHandle, native } from './native.ts';
-import { Pages } from './pages.ts';
+import { MappedPages, type Pages } from './pages.ts';
 import { pagingError } from './paging-error.ts';
 import type { Runs } from './slice.ts';
-import { Storage, type Window } from './storage.ts';
+import { type Backend, Storage, type Window } from './storage.ts';
 
 /** Windows begin at multiples of this, which every element's length divides; a cache line. */
 const WINDOW_ALIGNMENT = 64;
@@ -23,11 +24,6 @@ interface MadeWindow extends Window {
   readonly buffer: ArrayBuffer;
 }
 
-interface HeldCopy {
-  memory: ArrayBuffer;
-  holds: number;
-}
-
 /**
  * A mapped file, seen through external ArrayBuffers.
  *
@@ -40,7 +36,7 @@ export class MappedStorage extends Storage {
   readonly #byteLength: number;
   #windows: PlannedWindow[] | undefined;
   readonly #bridges: PlannedWindow[] = [];
-  readonly #heldCopies = new Map<ArrayBuffer, HeldCopy>();
+  readonly #copies: Copies;
   /** For buffers, which must not keep all this as long as they live. */
   readonly #weak = new WeakRef<MappedStorage>(this);
   /** The window of the file when it is the only one. */
@@ -54,6 +50,11 @@ export class MappedStorage extends Storage {
     super(table, place.dataStart, place.path);
     this.#handle = handle;
     this.#byteLength = place.byteLength;
+    this.#copies = new Copies(handle);
+  }
+
+  override get backend(): Backend {
+    return 'mmap';
   }
 
   override windowFor(begin: number, end: number): Window {
@@ -78,7 +79,7 @@ export class MappedStorage extends Storage {
 
   override get pages(): Pages {
     this.assertOpen();
-    return new Pages(this.#handle);
+    return new MappedPages(this.#handle);
   }
 
   override gather(runs: Runs): Storage {
@@ -109,31 +110,15 @@ export class MappedStorage extends Storage {
   }
 
   override noteCopy(copy: ArrayBuffer): void {
-    native().noteCopy(this.#handle, copy);
-    const weak = this.#weak;
-    noteEmptied(copy, () => weak.deref()?.holdCopy(copy));
+    this.#copies.note(copy);
   }
 
   override holdCopy(copy: ArrayBuffer): Disposable {
-    const held = this.#heldCopies.get(copy) ?? { memory: copy, holds: 0 };
-    held.holds++;
-    this.#heldCopies.set(copy, held);
-    let holding = true;
-    return {
-      [Symbol.dispose]: () => {
-        if (holding && --held.holds === 0) this.#heldCopies.delete(copy);
-        holding = false;
-      },
-    };
+    return this.#copies.hold(copy);
   }
 
   protected override release(): void {
-    // Those that other threads read from are emptied, but keep their memory: it moves to a buffer that
-    // nobody knows.
-    for (const held of this.#heldCopies.values()) {
-      const { memory } = held;
-      if (memory.byteLength > 0) held.memory = structuredClone(memory, { transfer: [memory] });
-    }
+    this.#copies.keepHeld();
     const addon = native();
     for (const { made } of [...(this.#windows ?? []), ...this.#bridges]) {
       if (made) addon.detach(this.#handle, made.buffer);

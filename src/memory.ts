@@ -1,6 +1,6 @@
 import { types } from 'node:util';
 import { BufferStorage } from './buffer-storage.ts';
-import { Container, type OpenOptions, openOptions } from './container.ts';
+import { Container, type ParseOptions, parseOptions } from './container.ts';
 import {
   allocateHeader,
   BLANK_PIECE_BYTES,
@@ -11,6 +11,7 @@ import {
 import { parseHeader } from './header/parse.ts';
 import { headerLength, PREAMBLE_BYTES } from './header/preamble.ts';
 import type { HeaderTable } from './header/table.ts';
+import type { Backend } from './storage.ts';
 
 /**
  * The tensors of a safetensors file whose bytes are in memory.
@@ -40,10 +41,10 @@ export class SafetensorsMemory extends Container {
  * @throws {SafetensorsError} for everything the format refuses
  * @throws {TypeError} for anything but a Uint8Array (a Buffer is one)
  */
-export function deserialize(bytes: Uint8Array, options?: OpenOptions): SafetensorsMemory {
+export function deserialize(bytes: Uint8Array, options?: ParseOptions): SafetensorsMemory {
   // Not instanceof: arrays of other realms (vm contexts) are as good.
   if (!types.isUint8Array(bytes)) throw new TypeError('bytes: expected a Uint8Array');
-  const { duplicates, maxHeaderBytes } = openOptions(options);
+  const { duplicates, maxHeaderBytes } = parseOptions(options);
   const { byteLength } = bytes;
   const preamble = Buffer.from(bytes.subarray(0, PREAMBLE_BYTES));
   const length = headerLength(preamble, byteLength, { maxHeaderBytes });
@@ -72,6 +73,10 @@ function withoutBlanks(bytes: Uint8Array, headerEnd: number): number {
 class MemoryStorage extends BufferStorage {
   constructor(table: HeaderTable, bytes: Uint8Array, dataStart: number) {
     super(table, bytes.byteOffset + dataStart, undefined, bytes.buffer);
+  }
+
+  override get backend(): Backend {
+    return 'memory';
   }
 
   override hold(): Disposable {

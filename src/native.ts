@@ -1,10 +1,11 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { NativeKernels } from './native-kernels.ts';
 
 declare const handleBrand: unique symbol;
 
-/** An open, mapped file, or a range that files are mapped into; garbage collection closes it if `close` does not. */
+/** An open file, or a range that files are mapped into; garbage collection closes it if `close` does not. */
 export interface FileHandle {
   readonly [handleBrand]: true;
 }
@@ -16,6 +17,13 @@ export interface MappingHold {
   readonly [holdBrand]: true;
 }
 
+declare const weakBrand: unique symbol;
+
+/** A buffer that this does not keep alive. */
+export interface WeakBuffer {
+  readonly [weakBrand]: true;
+}
+
 declare const jobBrand: unique symbol;
 
 /** Threads that page in; garbage collection ends them. */
@@ -23,10 +31,15 @@ export interface PageInJob {
   readonly [jobBrand]: true;
 }
 
+/** `'auto'`: a file is mapped, unless that is risky where the file is, or refused. */
+export type BackendChoice = 'auto' | 'mmap' | 'read';
+
 export interface OpenedFile {
   handle: FileHandle;
   /** Bytes read into the prefix: all of it, unless the file is shorter. */
   prefixBytes: number;
+  /** Whether it is mapped; otherwise its bytes are there for {@link NativeAddon.read} alone. */
+  mapped: boolean;
   /** Bytes of the file, and of its mapping. */
   size: number;
   device: bigint;
@@ -49,6 +62,8 @@ export interface WantedFile {
 /** Sizes of files, up to the first that has none. */
 export interface FileSizes {
   sizes: number[];
+  /** Whether one of them is where mapping is risky. */
+  risky: boolean;
   /** Why the file after the last of them has no size. */
   failure?: NativeFailure;
 }
@@ -63,76 +78,15 @@ export interface NativeFailure extends Error {
 }
 
 /**
- * Kernels between number formats and F32. A set and a format are places in the lists; `large` says
- * that caches cannot keep the results. The forms that work on another thread keep the arrays until
- * their promise is settled, but nobody may move or resize their memory before, and a mapping must be
- * held.
- */
-export interface NativeKernels {
-  /** What this processor can run, the best first: 'avx512', 'avx2', 'neon', 'scalar'. */
-  readonly kernelSets: readonly string[];
-  /** Dtypes that can be decoded. */
-  readonly kernelFormats: readonly string[];
-  decode(...call: DecodeCall): void;
-  decodeAsync(...call: DecodeCall): Promise<void>;
-  /** `scales` have an F32 for each tile of the rows; the last of a row or a column may be cut short. */
-  decodeTiles(...call: DecodeTilesCall): void;
-  decodeTilesAsync(...call: DecodeTilesCall): Promise<void>;
-  /** 16 bytes of F4 to each byte of F8_E8M0. */
-  decodeMxfp4(...call: DecodeMxfp4Call): void;
-  decodeMxfp4Async(...call: DecodeMxfp4Call): Promise<void>;
-  encode(...call: EncodeCall): void;
-  encodeAsync(...call: EncodeCall): Promise<void>;
-  /** Asks for huge pages for memory that has no pages yet. */
-  preferHugePages(memory: Float32Array): void;
-}
-
-export type DecodeCall = [
-  kernels: number,
-  format: number,
-  source: Uint8Array,
-  target: Float32Array,
-  large: boolean,
-];
-
-export type DecodeTilesCall = [
-  kernels: number,
-  format: number,
-  weights: Uint8Array,
-  scales: Float32Array,
-  target: Float32Array,
-  columns: number,
-  tileRows: number,
-  tileColumns: number,
-  large: boolean,
-];
-
-export type DecodeMxfp4Call = [
-  kernels: number,
-  blocks: Uint8Array,
-  scales: Uint8Array,
-  target: Float32Array,
-  large: boolean,
-];
-
-export type EncodeCall = [
-  kernels: number,
-  format: number,
-  source: Float32Array,
-  target: Uint8Array,
-  saturate: boolean,
-];
-
-/**
  * The whole native surface. Every range is checked there once more; nothing there knows the format.
  */
 export interface NativeAddon extends NativeKernels {
   /**
-   * Opens and maps a regular file and reads its first bytes into `prefix`, which nobody else may have
-   * meanwhile, on another thread.
+   * Opens a regular file, maps it or not, and reads its first bytes into `prefix`, which nobody else may
+   * have meanwhile, on another thread.
    */
-  open(path: string, prefix: Uint8Array): Promise<OpenedFile>;
-  openSync(path: string, prefix: Uint8Array): OpenedFile;
+  open(path: string, prefix: Uint8Array, backend: BackendChoice): Promise<OpenedFile>;
+  openSync(path: string, prefix: Uint8Array, backend: BackendChoice): OpenedFile;
   /** Bytes of a page: files are mapped at multiples of it. */
   readonly pageBytes: number;
   /** Sizes of regular files that need not be opened for it; on another thread. */
@@ -143,21 +97,23 @@ export interface NativeAddon extends NativeKernels {
    */
   reserve(byteLength: number): FileHandle;
   /**
-   * Opens regular files, maps them into a range, and reads the first bytes of each as {@link open} does:
-   * all on one other thread. A file of another length than expected is neither mapped nor read. Each
-   * handle shares the mapping of the range, and closes apart from it. `files` must not change, nor may
-   * anybody have their prefixes, before the promise is settled.
+   * Opens regular files, maps them into a range if `map`, and reads the first bytes of each as
+   * {@link open} does: all on one other thread. A file of another length than expected is neither mapped
+   * nor read. Each handle shares the mapping of the range, and closes apart from it. `files` must not
+   * change, nor may anybody have their prefixes, before the promise is settled.
    */
   openInto(
     range: FileHandle,
     files: readonly WantedFile[],
+    map: boolean,
   ): Promise<(OpenedFile | NativeFailure)[]>;
   /**
    * Reads into `target` from `offset`; returns the bytes read, fewer only at the file's end. Nobody
-   * else may have `target` meanwhile: its memory is written to from another thread.
+   * else may have `target` meanwhile: its memory is written to from another thread. `ahead`: what lies
+   * behind will be read too.
    */
-  read(handle: FileHandle, offset: number, target: Uint8Array): Promise<number>;
-  readSync(handle: FileHandle, offset: number, target: Uint8Array): number;
+  read(handle: FileHandle, offset: number, target: Uint8Array, ahead: boolean): Promise<number>;
+  readSync(handle: FileHandle, offset: number, target: Uint8Array, ahead: boolean): number;
   /** Nothing can be read any more; the mapping stays. */
   closeDescriptor(handle: FileHandle): void;
   /** Empties the copies and lets go of the mapping, which stays until the last buffer over it is gone or detached. */
@@ -167,6 +123,11 @@ export interface NativeAddon extends NativeKernels {
    * the runtime allows no external buffers.
    */
   mapBuffer(handle: FileHandle, offset: number, byteLength: number): ArrayBuffer | undefined;
+  /** Whether {@link mapBuffer} makes any. */
+  allowsExternalBuffers(): boolean;
+  /** A buffer that can be had again as long as somebody else keeps it. */
+  weakBuffer(buffer: ArrayBuffer): WeakBuffer;
+  derefBuffer(weak: WeakBuffer): ArrayBuffer | undefined;
   /** Keeps the mapping, whatever becomes of the handle, until it is released. */
   hold(handle: FileHandle): MappingHold;
   /** Does nothing when it has been called before. */

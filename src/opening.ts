@@ -1,5 +1,6 @@
 import { type CheckedOptions, type OpenOptions, openOptions } from './container.ts';
 import { SafetensorsError, systemError } from './errors.ts';
+import { storageOfMapped, storageOfRead } from './file-storage.ts';
 import {
   allocateHeader,
   BLANK_PIECE_BYTES,
@@ -11,9 +12,15 @@ import {
 import { parseHeader } from './header/parse.ts';
 import { headerLength, PREAMBLE_BYTES } from './header/preamble.ts';
 import type { FileIdentity } from './identity.ts';
-import { MappedStorage } from './mapped-storage.ts';
-import { type FileHandle, type NativeFailure, native, type OpenedFile } from './native.ts';
+import {
+  type BackendChoice,
+  type FileHandle,
+  type NativeFailure,
+  native,
+  type OpenedFile,
+} from './native.ts';
 import { checkedPath, fullPathOf } from './path.ts';
+import type { Storage } from './storage.ts';
 
 /** A part of the header to be read. */
 export interface HeaderRead {
@@ -43,7 +50,7 @@ export interface RawHeader {
 /** A file that is open, and whose header is right. */
 export interface Opened {
   identity: FileIdentity;
-  storage: MappedStorage;
+  storage: Storage;
 }
 
 /** The steps of opening a file, which are the same whether their reads are awaited or not. */
@@ -69,6 +76,10 @@ export class Opening {
     this.#options = openOptions(options);
   }
 
+  get backend(): BackendChoice {
+    return this.#options.backend;
+  }
+
   get handle(): FileHandle {
     return this.#known().handle;
   }
@@ -82,7 +93,7 @@ export class Opening {
   /** What is left of the header after {@link begin}, on other threads. */
   async readRest(): Promise<void> {
     for (let read = this.nextRead(); read; read = this.nextRead()) {
-      this.received(await native().read(this.handle, read.position, read.target), read);
+      this.received(await native().read(this.handle, read.position, read.target, false), read);
     }
   }
 
@@ -152,13 +163,15 @@ export class Opening {
     const { bytes, ...place } = this.header;
     const { duplicates } = this.#options;
     const table = parseHeader(bytes, { ...place, duplicates });
+    const { handle, size } = opened;
+    const dataPlace = { ...place, table, byteLength: size };
+    if (!opened.mapped) {
+      const files = [{ handle, start: 0, path: this.path }];
+      return { identity: opened, storage: storageOfRead(handle, files, dataPlace) };
+    }
     // A mapping needs no descriptor: so there may be more models open than descriptors.
-    native().closeDescriptor(opened.handle);
-    const storage = new MappedStorage(opened.handle, table, {
-      ...place,
-      byteLength: opened.size,
-    });
-    return { identity: opened, storage };
+    native().closeDescriptor(handle);
+    return { identity: opened, storage: storageOfMapped(handle, dataPlace) };
   }
 
   /** Lets go of the file; the error to throw. */

@@ -41,6 +41,17 @@ export interface Runs {
   readonly byteLength: number;
 }
 
+/** From the first byte of all runs to behind the last. */
+export function spanOf({ begin, runBytes, axes }: Runs): { begin: number; end: number } {
+  let first = begin;
+  let last = begin;
+  for (const { count, stride } of axes) {
+    first += Math.min(0, (count - 1) * stride);
+    last += Math.max(0, (count - 1) * stride);
+  }
+  return { begin: first, end: last + runBytes };
+}
+
 export interface SlicePlan {
   /** Of the slice. */
   readonly shape: readonly number[];

@@ -3,6 +3,12 @@ import type { HeaderTable } from './header/table.ts';
 import type { Pages } from './pages.ts';
 import type { Runs } from './slice.ts';
 
+/**
+ * Where the bytes of a container are: in files that are mapped into memory, in files that are read when
+ * a tensor is used, or in memory that the caller has given.
+ */
+export type Backend = 'mmap' | 'read' | 'memory';
+
 /** A buffer, and where it begins: in the file, or in the memory that a container was given. */
 export interface Window {
   readonly buffer: ArrayBufferLike;
@@ -25,6 +31,8 @@ export abstract class Storage {
     this.dataStart = dataStart;
     this.path = path;
   }
+
+  abstract get backend(): Backend;
 
   get closed(): boolean {
     return this.#closed;
@@ -78,7 +86,36 @@ export abstract class Storage {
    */
   abstract hold(): Disposable;
 
-  /** The pages of the memory, where it is mapped from a file. */
+  /** Whether a window over bytes `[begin, end)` of the data is there without reading them. */
+  isThere(_begin: number, _end: number): boolean {
+    return true;
+  }
+
+  /**
+   * Bytes of the data as {@link bytesFrom} has them; where they are not in memory, they are read on another
+   * thread. Nothing keeps those but whoever has them.
+   */
+  bytesSoon(begin: number, end: number): Uint8Array | Promise<Uint8Array> {
+    return this.bytesFrom(begin, end);
+  }
+
+  /**
+   * Bytes `[begin, end)` of the data, all of them, read on other threads; `undefined` where windows are
+   * there without reading ({@link isThere}).
+   *
+   * @throws {SafetensorsError} CLOSED, FILE_CHANGED
+   * @throws {RangeError} when the runtime has no buffer as long as that
+   * @throws the reason of the signal
+   */
+  load(
+    _begin: number,
+    _end: number,
+    _signal: AbortSignal | undefined,
+  ): Promise<Uint8Array> | undefined {
+    return undefined;
+  }
+
+  /** What of the memory is there, where it comes from files. */
   get pages(): Pages | undefined {
     return undefined;
   }

@@ -106,9 +106,10 @@ export class Tensor<D extends Dtype = Dtype> {
   }
 
   /**
-   * Whether {@link data} is a view of the container's own memory. False for a tensor that the file
-   * does not align to its elements (its `data` is a copy, made when it is first asked for), and for a
-   * slice whose elements do not lie together.
+   * Whether {@link data} is a view of the mapped file, or of the bytes that a memory container has. False
+   * for a tensor that the file does not align to its elements (its `data` is a copy, made when it is
+   * first asked for), for a slice whose elements do not lie together, for all of the backend `'read'`,
+   * and where the runtime lets JavaScript see no memory but its own, as Electron.
    */
   get zeroCopy(): boolean {
     const { dataStart, isCopy } = this.#storage;
@@ -121,9 +122,11 @@ export class Tensor<D extends Dtype = Dtype> {
    * Uint16Array, U32 Uint32Array, U64 BigUint64Array, F16 and BF16 Uint16Array (bits), all others
    * Uint8Array (packed, for those under 8 bits). The same array each time.
    *
-   * Writing to it changes this process's view of the page, never the file.
+   * Writing to it changes this process's view of the page, never the file. With the backend `'read'`, the
+   * tensor is read here, on this thread, unless it is in memory; what is written lives as long as
+   * anybody has a view of the tensor.
    *
-   * @throws {SafetensorsError} CLOSED
+   * @throws {SafetensorsError} CLOSED; FILE_CHANGED when what has to be read is no longer there
    * @throws {RangeError} when the tensor is longer than a typed array can be (4 GiB on Node 20)
    */
   get data(): TensorData<D> {
@@ -134,8 +137,9 @@ export class Tensor<D extends Dtype = Dtype> {
 
   /**
    * The bytes as they are in the file, without copying, aligned or not; those of a slice that is a copy.
+   * With the backend `'read'`, read as for {@link data}.
    *
-   * @throws {SafetensorsError} CLOSED
+   * @throws {SafetensorsError} CLOSED, FILE_CHANGED
    * @throws {RangeError} as for {@link data}
    */
   get bytes(): Uint8Array {
@@ -171,7 +175,7 @@ export class Tensor<D extends Dtype = Dtype> {
   /**
    * {@link slice} for large copies: made on other threads, piece by piece; for bytes in memory, on this
    * one with turns of the event loop between the pieces. A slice that is a view is there at once, and
-   * nothing of it is read.
+   * nothing of it is read; but with the backend `'read'` it is read, into memory of its own.
    *
    * Closing the container meanwhile ends it with CLOSED.
    *
@@ -187,8 +191,10 @@ export class Tensor<D extends Dtype = Dtype> {
     const plan = this.#plan([...ranges]);
     signal?.throwIfAborted();
     const { runs } = plan;
-    if (runs.axes.length === 0) return this.#within(plan);
-    const placed = { ...runs, begin: this.#begin + runs.begin };
+    const begin = this.#begin + runs.begin;
+    const isView = runs.axes.length === 0;
+    if (isView && this.#storage.isThere(begin, begin + runs.byteLength)) return this.#within(plan);
+    const placed = { ...runs, begin };
     return this.#copied(plan, await this.#storage.gatherAsync(placed, signal));
   }
 

@@ -25,15 +25,18 @@ class File {
   // Opens a regular file for reading. Never waits: a FIFO without a writer is refused, not awaited.
   static Result<std::shared_ptr<const File>> Open(const std::string& path);
 
-  // Bytes of the regular file that the path leads to, without opening it.
-  static Result<uint64_t> Size(const std::string& path);
+  // What regular file the path leads to, without opening it.
+  static Result<FileIdentity> Look(const std::string& path);
 
   File(const File&) = delete;
   File& operator=(const File&) = delete;
   ~File();
 
+  // What lies behind the bytes that are read: whether the system may read on.
+  enum class ReadAhead { kNone, kUsual };
+
   // Reads from `offset` until `target` is full or the file ends; returns the bytes read.
-  Result<size_t> Read(uint64_t offset, std::span<std::byte> target) const;
+  Result<size_t> Read(uint64_t offset, std::span<std::byte> target, ReadAhead ahead) const;
 
   // As it was when the file was opened.
   const FileIdentity& identity() const { return identity_; }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 
 #include "core/file.h"
 #include "core/memory.h"
@@ -32,6 +33,15 @@ int64_t ModifiedNs(const struct stat& info) {
   return static_cast<int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
 }
 
+FileIdentity IdentityOf(const struct stat& info) {
+  return {
+      .device = static_cast<uint64_t>(info.st_dev),
+      .inode = static_cast<uint64_t>(info.st_ino),
+      .size = static_cast<uint64_t>(info.st_size),
+      .modified_ns = ModifiedNs(info),
+  };
+}
+
 int OpenForReading(const std::string& path) {
   // O_NONBLOCK: opening a FIFO must not wait for a writer; it changes nothing for a regular file.
   constexpr int kFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
@@ -48,9 +58,9 @@ Status CheckRegular(mode_t mode) {
   return Status::NotAFile(KindOf(mode));
 }
 
-// While there is one, no more is read than is asked for. What is read here is a header, and what
-// lies behind it may not be needed; besides, Linux marks pages that it has read ahead, and a page
-// fault on one of those reads on from there: slices would bring in pages that they do not need.
+// While there is one, no more is read than is asked for. That is for headers: what lies behind one
+// may not be needed; besides, Linux marks pages that it has read ahead, and a page fault on one of
+// those reads on from there: slices would bring in pages that they do not need.
 class NoReadAhead {
  public:
   explicit NoReadAhead(int descriptor) : descriptor_(descriptor) { Advise(kRandom); }
@@ -88,30 +98,26 @@ Result<std::shared_ptr<const File>> File::Open(const std::string& path) {
     close(descriptor);
     return status;
   }
-  const FileIdentity identity{
-      .device = static_cast<uint64_t>(info.st_dev),
-      .inode = static_cast<uint64_t>(info.st_ino),
-      .size = static_cast<uint64_t>(info.st_size),
-      .modified_ns = ModifiedNs(info),
-  };
+  const FileIdentity identity = IdentityOf(info);
   struct Opened : File {  // lets make_shared reach the private constructor
     Opened(int descriptor, const FileIdentity& identity) : File(descriptor, identity) {}
   };
   return std::shared_ptr<const File>(std::make_shared<Opened>(descriptor, identity));
 }
 
-Result<uint64_t> File::Size(const std::string& path) {
+Result<FileIdentity> File::Look(const std::string& path) {
   struct stat info;
   if (stat(path.c_str(), &info) != 0) return Status::System(errno, "open");
   if (const Status status = CheckRegular(info.st_mode); !status.ok()) return status;
-  return static_cast<uint64_t>(info.st_size);
+  return IdentityOf(info);
 }
 
 File::~File() { close(descriptor_); }
 
-Result<size_t> File::Read(uint64_t offset, std::span<std::byte> target) const {
+Result<size_t> File::Read(uint64_t offset, std::span<std::byte> target, ReadAhead ahead) const {
   PopulatePages(target, 0, target.size());
-  const NoReadAhead exactly(descriptor_);
+  std::optional<NoReadAhead> exactly;
+  if (ahead == ReadAhead::kNone) exactly.emplace(descriptor_);
   size_t done = 0;
   while (done < target.size()) {
     const size_t wanted = std::min(target.size() - done, kMaxReadBytes);

@@ -3,8 +3,9 @@ import { checkObject, checkSignal } from '../arguments.ts';
 import type { Dtype } from '../dtypes.ts';
 import { SafetensorsError } from '../errors.ts';
 import { fillsBytes } from '../layout.ts';
-import { type DecodeTilesCall, native } from '../native.ts';
-import { type CheckedTensor, checkTensors, type TensorLike } from '../write/inputs.ts';
+import { native } from '../native.ts';
+import type { DecodeTilesCall } from '../native-kernels.ts';
+import { type CheckedTensor, checkTensors, loadAll, type TensorLike } from '../write/inputs.ts';
 import { kernelFormat, kernelSet } from './kernels.ts';
 import { type DecodeOptions, PIECE_ELEMENTS, runLanes } from './lanes.ts';
 import { bytesOf, checkTarget, decodeError, resultsOf, type Target } from './memory.ts';
@@ -45,7 +46,7 @@ export function decodeBlockScaled(
   scale: TensorLike,
   options: BlockScaledOptions = {},
 ): Float32Array {
-  const plan = makePlan(weight, scale, options, false);
+  const plan = withScales(makePlan(weight, scale, options, false));
   const addon = native();
   try {
     for (const call of calls(plan)) addon.decodeTiles(...call);
@@ -61,9 +62,12 @@ export async function decodeBlockScaledAsync(
   scale: TensorLike,
   options: BlockScaledAsyncOptions = {},
 ): Promise<Float32Array> {
-  const plan = makePlan(weight, scale, options, true);
+  const checked = makePlan(weight, scale, options, true);
   const { signal } = options;
   checkSignal(signal);
+  const loading = loadAll([checked.weight, checked.scale], signal);
+  const [ownWeight, ownScale] = loading ? await loading : [checked.weight, checked.scale];
+  const plan = withScales({ ...checked, weight: ownWeight, scale: ownScale });
   const addon = native();
   await runLanes(calls(plan), (call) => addon.decodeTilesAsync(...call), { signal }).catch(
     (error: unknown) => {
@@ -73,9 +77,9 @@ export async function decodeBlockScaledAsync(
   return plan.target.memory;
 }
 
-interface Plan {
+interface CheckedPlan {
   readonly weight: CheckedTensor;
-  readonly scales: Float32Array;
+  readonly scale: CheckedTensor;
   readonly rows: number;
   readonly columns: number;
   readonly tileRows: number;
@@ -83,12 +87,21 @@ interface Plan {
   readonly target: Target;
 }
 
+interface Plan extends CheckedPlan {
+  readonly scales: Float32Array;
+}
+
+function withScales(plan: CheckedPlan): Plan {
+  const { scale } = plan;
+  return { ...plan, scales: toFloat32({ ...scale, dtype: scale.dtype.name }) };
+}
+
 function makePlan(
   weightLike: TensorLike,
   scaleLike: TensorLike,
   options: BlockScaledOptions,
   asynchronous: boolean,
-): Plan {
+): CheckedPlan {
   const [weight, scale] = checkTensors(
     new Map([
       ['weight', weightLike],
@@ -124,8 +137,7 @@ function makePlan(
   }
   const elements = weight.shape.reduce((product, n) => product * n, 1);
   const target = checkTarget(out, elements, asynchronous);
-  const scales = toFloat32({ ...scale, dtype: scale.dtype.name });
-  return { weight, scales, rows, columns, tileRows, tileColumns, target };
+  return { weight, scale, rows, columns, tileRows, tileColumns, target };
 }
 
 function checkBlockSize(blockSize: readonly number[]): readonly number[] {

@@ -105,7 +105,7 @@ export function decodeError(error: unknown, path: string | undefined, tensor?: s
 }
 
 /** Bytes `[begin, end)` in one piece: without copying wherever one buffer has them all. */
-export function bytesOf(source: ByteSource, begin: number, end: number): Uint8Array {
+export function bytesOf(source: Pick<ByteSource, 'bytes'>, begin: number, end: number): Uint8Array {
   const first = source.bytes(begin, end);
   if (first.length === end - begin) return first;
   const copy = new Uint8Array(end - begin);

@@ -1,6 +1,7 @@
 import { checkObject, checkSignal } from '../arguments.ts';
-import { type DecodeMxfp4Call, native } from '../native.ts';
-import { type CheckedTensor, checkTensors, type TensorLike } from '../write/inputs.ts';
+import { native } from '../native.ts';
+import type { DecodeMxfp4Call } from '../native-kernels.ts';
+import { type CheckedTensor, checkTensors, loadAll, type TensorLike } from '../write/inputs.ts';
 import { checkDtype } from './block-scaled.ts';
 import { kernelSet } from './kernels.ts';
 import { type DecodeOptions, PIECE_ELEMENTS, runLanes } from './lanes.ts';
@@ -54,9 +55,12 @@ export async function decodeMxfp4Async(
   scales: TensorLike,
   options: Mxfp4AsyncOptions = {},
 ): Promise<Float32Array> {
-  const plan = makePlan(blocks, scales, options, true);
+  const checked = makePlan(blocks, scales, options, true);
   const { signal } = options;
   checkSignal(signal);
+  const loading = loadAll([checked.blocks, checked.scales], signal);
+  const [loadedBlocks, loadedScales] = loading ? await loading : [checked.blocks, checked.scales];
+  const plan = { ...checked, blocks: loadedBlocks, scales: loadedScales };
   const addon = native();
   await runLanes(calls(plan), (call) => addon.decodeMxfp4Async(...call), { signal }).catch(
     (error: unknown) => {

@@ -3,7 +3,8 @@ import { DTYPES, type Dtype } from '../dtypes.ts';
 import { SafetensorsError } from '../errors.ts';
 import { quoteName } from '../escape.ts';
 import { elementsIn } from '../layout.ts';
-import { type DecodeCall, native } from '../native.ts';
+import { native } from '../native.ts';
+import type { DecodeCall } from '../native-kernels.ts';
 import type { ByteSource } from '../write/source.ts';
 import { kernelFormat, kernelSet } from './kernels.ts';
 import { type DecodeOptions, PIECE_ELEMENTS, runLanes } from './lanes.ts';
@@ -39,7 +40,9 @@ export async function toFloat32Async(
   checkObject(options, 'options');
   const { signal } = options;
   checkSignal(signal);
-  const plan = makePlan(encoded, out, true);
+  const checked = makePlan(encoded, out, true);
+  const loading = checked.source.load(signal);
+  const plan = loading ? { ...checked, source: await loading } : checked;
   const addon = native();
   await runLanes(calls(plan), (call) => addon.decodeAsync(...call), { signal }).catch(
     (error: unknown) => {

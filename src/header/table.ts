@@ -84,6 +84,12 @@ export class HeaderTable {
 
   /** The tensor whose bytes hold `position`, or begin next after it; -1 behind the last. */
   atPosition(position: number): number {
+    const rank = this.rankAt(position);
+    return rank < this.count ? this.atOffsetRank(rank) : -1;
+  }
+
+  /** The place of that tensor in the order of the data; `count` behind the last. */
+  rankAt(position: number): number {
     const { ends } = this.columns;
     let low = 0;
     let high = this.count;
@@ -92,7 +98,7 @@ export class HeaderTable {
       if (ends[this.atOffsetRank(middle)] <= position) low = middle + 1;
       else high = middle;
     }
-    return low < this.count ? this.atOffsetRank(low) : -1;
+    return low;
   }
 
   get metadataCount(): number {

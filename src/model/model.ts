@@ -1,7 +1,7 @@
 import { Container } from '../container.ts';
 import { SafetensorsError } from '../errors.ts';
 import { changeOf, type FileIdentity } from '../identity.ts';
-import type { MappedStorage } from '../mapped-storage.ts';
+import type { Storage } from '../storage.ts';
 import type { ModelTable } from './model-table.ts';
 import { versionOf } from './version.ts';
 
@@ -24,7 +24,7 @@ export interface WatchedFile {
 export interface ModelParts {
   /** The index; where there is none, the file. */
   readonly path: string;
-  readonly storage: MappedStorage;
+  readonly storage: Storage;
   readonly shards: readonly WatchedFile[];
   readonly index?: WatchedFile;
   /** Where there is an index: which tensor is in which shard. */
@@ -43,7 +43,7 @@ export class SafetensorsModel extends Container {
   declare readonly path: string;
   /** The files, in the order of their names. */
   readonly shards: readonly ModelShard[];
-  readonly #storage: MappedStorage;
+  readonly #storage: Storage;
   readonly #files: readonly WatchedFile[];
   readonly #table: ModelTable | undefined;
 

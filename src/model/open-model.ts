@@ -1,8 +1,8 @@
 import { dirname } from 'node:path';
 import { type CheckedOptions, type OpenOptions, openOptions } from '../container.ts';
 import { SafetensorsError } from '../errors.ts';
+import { storageOfMapped, storageOfRead } from '../file-storage.ts';
 import { allocateHeader } from '../header/bytes.ts';
-import { MappedStorage } from '../mapped-storage.ts';
 import { type FileHandle, native, type OpenedFile } from '../native.ts';
 import { Opening, openingError } from '../opening.ts';
 import { checkedPath, fullPathOf, pathIn } from '../path.ts';
@@ -10,7 +10,7 @@ import { locateModel, type ModelPlace } from './locate.ts';
 import { Matcher } from './matcher.ts';
 import { SafetensorsModel, type WatchedFile } from './model.ts';
 import { ModelTable } from './model-table.ts';
-import { planRange } from './range.ts';
+import { isMapRefusal, type PlannedRange, planRange } from './range.ts';
 import { ShardReader } from './shard-reader.ts';
 import { assertVersion, checkVersion } from './version.ts';
 import { parseWeightMap, type WeightMap } from './weight-map.ts';
@@ -32,7 +32,8 @@ const PREFIX_BYTES = 128 * 1024;
  * for its `data`.
  *
  * The index's `weight_map` is a list of what is allowed: a tensor that is not in it, or that it has in
- * another shard, is not served. No descriptor stays open, nor does any when opening fails.
+ * another shard, is not served. No descriptor stays open of files that are mapped, one of each that is
+ * read (`backend`), and none when opening fails.
  *
  * @param path A path or a `file:` URL: of an index (`*.json`), of a single file, or of a folder, in
  *   which `model.safetensors.index.json` is looked for, then `model.safetensors`, then any other
@@ -71,7 +72,7 @@ async function openSingle(
   const opening = new Opening(path, options, fullPath);
   const prefix = Buffer.allocUnsafeSlow(PREFIX_BYTES);
   try {
-    await opening.read(native().open(fullPath, prefix), prefix);
+    await opening.read(native().open(fullPath, prefix, options.backend), prefix);
     const { identity, storage } = opening.finish();
     return new SafetensorsModel({
       path,
@@ -96,7 +97,27 @@ async function openSharded(
     fullPath: pathIn(fullFolder, name),
   }));
   const plan = await planRange(files, path);
-  const range = reserve(plan.byteLength, path);
+  const index = { map, identity, path, fullPath };
+  const mayMap = options.backend === 'mmap' || (options.backend === 'auto' && !plan.risky);
+  try {
+    return await openShards(index, plan, { ...options, map: mayMap });
+  } catch (error) {
+    if (options.backend !== 'auto' || !isMapRefusal(error)) throw error;
+    return openShards(index, plan, { ...options, map: false });
+  }
+}
+
+/** An index that has been read. */
+interface ReadIndex extends WatchedFile {
+  readonly map: WeightMap;
+}
+
+async function openShards(
+  { map, path, ...index }: ReadIndex,
+  plan: PlannedRange,
+  options: CheckedOptions & { readonly map: boolean },
+): Promise<SafetensorsModel> {
+  const range = reserve(options.map ? plan.byteLength : 0, path);
   const reader = new ShardReader(range, plan.shards, longestHeader(map), options);
   try {
     reader.start();
@@ -104,15 +125,11 @@ async function openSharded(
     const matcher = new Matcher(map, path, options.duplicates);
     const { headers, shards } = await reader.matchAll(matcher);
     const table = new ModelTable(map, matcher, headers);
-    const place = { byteLength: plan.byteLength, dataStart: 0, path };
-    const storage = new MappedStorage(range, table, place);
-    return new SafetensorsModel({
-      path,
-      storage,
-      shards,
-      index: { path, fullPath, identity },
-      table,
-    });
+    const place = { byteLength: plan.byteLength, dataStart: 0, path, table };
+    const storage = options.map
+      ? storageOfMapped(range, place)
+      : storageOfRead(range, reader.files, place);
+    return new SafetensorsModel({ path, storage, shards, index: { path, ...index }, table });
   } catch (error) {
     await reader.stop();
     native().close(range);
@@ -137,7 +154,7 @@ async function readIndex(
   const addon = native();
   let opened: OpenedFile | undefined;
   try {
-    const identity = await addon.open(fullPath, Buffer.alloc(0));
+    const identity = await addon.open(fullPath, Buffer.alloc(0), 'read');
     opened = identity;
     const { handle, size } = identity;
     if (size > mostBytes) {
@@ -145,7 +162,7 @@ async function readIndex(
       throw new SafetensorsError('HEADER_TOO_LARGE', message, { path });
     }
     const bytes = allocateHeader(size);
-    const read = await addon.read(handle, 0, bytes.subarray(0, size));
+    const read = await addon.read(handle, 0, bytes.subarray(0, size), false);
     if (read < size) {
       const message = 'the index became shorter while it was read';
       throw new SafetensorsError('FILE_CHANGED', message, { path });

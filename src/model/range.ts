@@ -16,6 +16,8 @@ export interface PlannedShard {
 export interface PlannedRange {
   readonly byteLength: number;
   readonly shards: readonly PlannedShard[];
+  /** Whether one of them is where mapping is risky. */
+  readonly risky: boolean;
 }
 
 /**
@@ -29,7 +31,7 @@ export async function planRange(
   path: string,
 ): Promise<PlannedRange> {
   const { fileSizes, pageBytes } = native();
-  const { sizes, failure } = await fileSizes(files.map(({ fullPath }) => fullPath));
+  const { sizes, risky, failure } = await fileSizes(files.map(({ fullPath }) => fullPath));
   if (failure !== undefined) throw shardError(failure, files[sizes.length].path);
   let byteLength = 0;
   const shards = files.map(({ path, fullPath }, i) => {
@@ -40,7 +42,13 @@ export async function planRange(
   if (byteLength > MAX_SIZE) {
     throw new SafetensorsError('OVERFLOW', 'the shards have over 2^53 − 1 bytes', { path });
   }
-  return { byteLength, shards };
+  return { byteLength, shards, risky };
+}
+
+/** Whether files could not be mapped that can be read all the same. */
+export function isMapRefusal(error: unknown): boolean {
+  const { syscall, code } = error as NodeJS.ErrnoException;
+  return syscall === 'mmap' && (code === 'ENODEV' || code === 'ENOMEM');
 }
 
 /** The error of a shard that cannot be opened: SHARD_MISSING when it is not there. */

@@ -1,3 +1,4 @@
+import type { ReadFile } from '../byte-reader.ts';
 import type { CheckedOptions } from '../container.ts';
 import { SafetensorsError } from '../errors.ts';
 import { HEADER_PADDING, LENGTH_BYTES } from '../header/bytes.ts';
@@ -40,8 +41,8 @@ interface OpenedShard extends WatchedFile {
 }
 
 /**
- * Opens the shards of a model on other threads, maps them into its range, and checks their headers in
- * turn. A shard's descriptor is closed when its header has been read.
+ * Opens the shards of a model on other threads, maps them into its range or not, and checks their headers
+ * in turn. A mapped shard's descriptor is closed when its header has been read.
  */
 export class ShardReader {
   readonly #range: FileHandle;
@@ -50,6 +51,9 @@ export class ShardReader {
   readonly #prefixBytes: number;
   readonly #freePrefixes: Buffer[] = [];
   readonly #options: CheckedOptions;
+  readonly #map: boolean;
+  /** Those of shards that are not mapped, by their places. */
+  readonly #files: ReadFile[] = [];
   /** Batches that have been started and not been taken, in their order. */
   readonly #pending: Promise<OpenedShard[]>[] = [];
   #started = 0;
@@ -59,9 +63,10 @@ export class ShardReader {
     range: FileHandle,
     shards: readonly PlannedShard[],
     headerBytes: number,
-    options: CheckedOptions,
+    options: CheckedOptions & { readonly map: boolean },
   ) {
     this.#range = range;
+    this.#map = options.map;
     this.#shards = shards;
     const wanted = LENGTH_BYTES + headerBytes + HEADER_PADDING;
     const bounded = Math.min(Math.max(wanted, PREAMBLE_BYTES), MOST_PREFIX_BYTES);
@@ -106,9 +111,15 @@ export class ShardReader {
     }
   }
 
-  /** Waits for what has been started; nothing uses the range any more. */
+  /** The shards that are open, which are whoever's has them; none where they are mapped. */
+  get files(): readonly ReadFile[] {
+    return this.#files.sort((a, b) => a.start - b.start);
+  }
+
+  /** Waits for what has been started; nothing uses the range any more, and nothing is open. */
   async stop(): Promise<void> {
     await Promise.allSettled(this.#pending);
+    for (const { handle } of this.#files) native().close(handle);
   }
 
   /** Opens the shards from `first` up to `end`; lets go of all when one fails. */
@@ -122,6 +133,7 @@ export class ShardReader {
       shards.map(({ fullPath, base, byteLength }, i) => {
         return { path: fullPath, offset: base, byteLength, prefix: prefixes[i] };
       }),
+      this.#map,
     );
     const read = await Promise.allSettled(
       shards.map((shard, i) => this.#readHeader(shard, opened[i], prefixes[i])),
@@ -133,7 +145,7 @@ export class ShardReader {
   }
 
   async #readHeader(
-    { path, fullPath, byteLength }: PlannedShard,
+    { path, fullPath, base, byteLength }: PlannedShard,
     opened: OpenedFile | NativeFailure,
     prefix: Buffer,
   ): Promise<OpenedShard> {
@@ -143,7 +155,8 @@ export class ShardReader {
       opening.begin(opened, prefix, { expectedSize: byteLength, keepsPrefix: true });
       await opening.readRest();
       const { identity, header } = opening;
-      opening.close();
+      if (this.#map) opening.close();
+      else this.#files.push({ handle: opening.handle, start: base, path });
       return { path, fullPath, identity, header, prefix };
     } catch (error) {
       throw shardError(opening.fail(error), path);

@@ -75,19 +75,24 @@ function nextMultiple(position: number): number {
   return position - (position % CHUNK_BYTES) + CHUNK_BYTES;
 }
 
-/** The bytes of a chunk from byte `done` on, without copying. */
-export function viewsOf({ parts }: Chunk, done: number): Uint8Array[] {
+/** The bytes of a chunk from byte `done` on, without copying; those that are not in memory are read. */
+export async function viewsOf({ parts }: Chunk, done: number): Promise<Uint8Array[]> {
   const views: Uint8Array[] = [];
   let skip = done;
+  let waited = false;
   for (const { source, begin, end } of parts) {
     const length = end - begin;
     for (let at = begin + skip; at < end; ) {
-      const bytes = source.bytes(at, end);
+      const soon = source.bytesSoon(at, end);
+      waited ||= soon instanceof Promise;
+      const bytes = soon instanceof Promise ? await soon : soon;
       views.push(bytes);
       at += bytes.length;
     }
     skip = Math.max(0, skip - length);
   }
+  // What was there before may have been emptied meanwhile.
+  if (waited) for (const { source } of parts) source.storage?.assertOpen();
   return views;
 }
 

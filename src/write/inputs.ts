@@ -43,6 +43,21 @@ export interface CheckedTensor extends CheckedSpec {
   readonly source: ByteSource;
 }
 
+/**
+ * Tensors, the bytes of those that have to be read read on other threads; `undefined` where nothing has to
+ * be read for them.
+ */
+export function loadAll(
+  tensors: readonly CheckedTensor[],
+  signal: AbortSignal | undefined,
+): Promise<CheckedTensor[]> | undefined {
+  const loading = tensors.map(({ source }) => source.load(signal));
+  if (loading.every((one) => one === undefined)) return undefined;
+  return Promise.all(
+    tensors.map(async (tensor, i) => ({ ...tensor, source: (await loading[i]) ?? tensor.source })),
+  );
+}
+
 const DTYPE_BY_NAME: ReadonlyMap<unknown, DtypeInfo> = new Map(
   DTYPES.map((dtype) => [dtype.name, dtype]),
 );

@@ -68,7 +68,7 @@ export class Lanes {
 /** Writes a chunk straight from where its bytes are. */
 async function writeChunk(handle: FileHandle, chunk: Chunk): Promise<void> {
   for (let done = 0; done < chunk.byteLength; ) {
-    const views = viewsOf(chunk, done);
+    const views = await viewsOf(chunk, done);
     const position = chunk.position + done;
     const write = views.length === 1 ? writeOne : writeMany;
     const written = await write(handle, views, position).catch((error) => {

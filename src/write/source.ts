@@ -16,6 +16,10 @@ export interface ByteSource {
    * @throws {TypeError} when the memory is no longer there
    */
   bytes(begin: number, end: number): Uint8Array;
+  /** As {@link bytes}, but what has to be read is read on another thread. */
+  bytesSoon(begin: number, end: number): Uint8Array | Promise<Uint8Array>;
+  /** All of its bytes, read on other threads; `undefined` where they need not be read for {@link bytes}. */
+  load(signal: AbortSignal | undefined): Promise<ByteSource> | undefined;
 }
 
 /** A tensor of a container. */
@@ -38,6 +42,43 @@ export class TensorSource implements ByteSource {
   bytes(begin: number, end: number): Uint8Array {
     return this.storage.bytesFrom(this.#begin + begin, this.#begin + end);
   }
+
+  bytesSoon(begin: number, end: number): Uint8Array | Promise<Uint8Array> {
+    return this.storage.bytesSoon(this.#begin + begin, this.#begin + end);
+  }
+
+  load(signal: AbortSignal | undefined): Promise<ByteSource> | undefined {
+    const loading = this.storage.load(this.#begin, this.#begin + this.byteLength, signal);
+    return loading?.then((bytes) => new LoadedSource(this.storage, bytes));
+  }
+}
+
+/** A tensor of a container that has been read. */
+class LoadedSource implements ByteSource {
+  readonly storage: Storage;
+  readonly byteLength: number;
+  readonly #bytes: Uint8Array;
+
+  constructor(storage: Storage, bytes: Uint8Array) {
+    this.storage = storage;
+    this.byteLength = bytes.length;
+    this.#bytes = bytes;
+  }
+
+  get path(): string | undefined {
+    return this.storage.path;
+  }
+
+  bytes(begin: number, end: number): Uint8Array {
+    this.storage.assertOpen();
+    return this.#bytes.subarray(begin, end);
+  }
+
+  bytesSoon(begin: number, end: number): Uint8Array {
+    return this.bytes(begin, end);
+  }
+
+  load(): undefined {}
 }
 
 /** Memory that the caller has. */
@@ -64,4 +105,10 @@ export class ViewSource implements ByteSource {
     if (bytes.length === end - begin) return bytes;
     throw new TypeError('data: expected an array over a buffer, found one whose `buffer` is none');
   }
+
+  bytesSoon(begin: number, end: number): Uint8Array {
+    return this.bytes(begin, end);
+  }
+
+  load(): undefined {}
 }
