@@ -1,9 +1,13 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
+// Their libraries take 1.5 GB.
+console.log('test/backends: left out, `npm run test:backends` installs what it needs');
+
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    exclude: ['test/backends/**'],
     testTimeout: 60_000,
     // Not one fewer than there are cores: most tests wait for child processes and for the disk.
     maxWorkers: availableParallelism() + 1,
