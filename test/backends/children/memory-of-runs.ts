@@ -1,16 +1,14 @@
 /** Memory of its own that running a model over 256 MiB of mapped weights takes, in bytes. */
 import * as ort from 'onnxruntime-node';
-import { createWriter, openModel } from 'safetensors-mmap';
+import { openModel } from 'safetensors-mmap';
 import { toExternalData, toFeeds } from 'safetensors-mmap/onnxruntime';
 import { memoryOf } from '../support/memory.ts';
 import { onnxModel } from '../support/onnx.ts';
+import { writeFilled } from '../support/weights.ts';
 
 const SIDE = 8192;
 const path = `${process.argv[2]}/large.safetensors`;
-const writer = await createWriter(path, { w: { dtype: 'F32', shape: [SIDE, SIDE] } });
-const row = new Float32Array(SIDE).fill(0.5);
-for (let i = 0; i < SIDE; i++) await writer.write('w', row);
-await writer.finish();
+await writeFilled(path, 'w', [SIDE, SIDE], 0.5);
 
 const x = { name: 'x', type: 'float32', shape: [1, SIDE] } as const;
 const y = { name: 'y', type: 'float32', shape: [1, SIDE] } as const;
