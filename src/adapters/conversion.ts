@@ -7,7 +7,7 @@ export interface Conversion {
   /** Whether the backend's tensor has memory of its own; otherwise it is over the mapped file. */
   readonly copy: boolean;
   /** The option without which the dtype is refused, since the backend does not have it. */
-  readonly option?: 'decode' | 'integers' | 'raw';
+  readonly option?: 'decode' | 'integers';
   /** What the elements become, where that is not what `tensor.data` is. */
   readonly as?: 'float32' | 'int32';
 }

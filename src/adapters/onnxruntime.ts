@@ -38,11 +38,6 @@ export interface OnnxRuntime {
 /** The `Tensor` of that library. */
 export type OnnxTensor<Library extends OnnxRuntime> = InstanceType<Library['Tensor']>;
 
-/** What is used of an InferenceSession. */
-export interface OnnxSession {
-  readonly inputNames: readonly string[];
-}
-
 function backendOf<L extends OnnxRuntime>({ Tensor }: L): Backend<OnnxTensor<L>> {
   const Class = Tensor as unknown as new (
     type: string,
@@ -52,7 +47,13 @@ function backendOf<L extends OnnxRuntime>({ Tensor }: L): Backend<OnnxTensor<L>>
   return {
     name: 'ONNX Runtime',
     dtypes,
-    build: ({ shape }, elements, { type }) => new Class(type, elements(), [...shape]),
+    build({ shape }, elements, { type }) {
+      const data = elements();
+      const built = new Class(type, data, [...shape]);
+      // It makes a Float16Array of it where there is one, and onnxruntime-node takes that for one of no
+      // bytes: https://github.com/microsoft/onnxruntime/pull/32323
+      return type === 'float16' ? Object.defineProperty(built, 'data', { value: data }) : built;
+    },
   };
 }
 
@@ -90,7 +91,7 @@ export function toTensors<L extends OnnxRuntime>(
  */
 export async function toFeeds<L extends OnnxRuntime>(
   ort: L,
-  session: OnnxSession,
+  session: { readonly inputNames: readonly string[] },
   container: Container,
   options: Omit<ConvertAllOptions, 'names'> = {},
 ): Promise<Record<string, OnnxTensor<L>>> {

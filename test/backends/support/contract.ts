@@ -62,7 +62,7 @@ export function adapterContract<T>(adapter: TestedAdapter<T>): void {
   const optionsOf = (option: string | undefined): ConvertOptions =>
     option === undefined
       ? {}
-      : ({ [option]: { decode: 'float32', integers: 'int32', raw: true }[option] } as object);
+      : ({ [option]: { decode: 'float32', integers: 'int32' }[option] } as object);
 
   it.each(rows.filter(({ dtype }) => !lacks(dtype)))(
     '$dtype as $type, copy: $copy',
@@ -98,7 +98,7 @@ export function adapterContract<T>(adapter: TestedAdapter<T>): void {
     using container = await mapped(
       Object.fromEntries(names.map((name) => [name, tensorLike(name)])),
     );
-    const options = { decode: 'float32', integers: 'int32', raw: true } as const;
+    const options = { decode: 'float32', integers: 'int32' } as const;
     const built = await all(container, options);
     expect([...built.keys()]).toEqual(container.keys());
     for (const [name, tensor] of container) {

@@ -1,0 +1,100 @@
+// Of @jax-js/jax.
+import type { Container, Tensor } from '../index.ts';
+import {
+  type ConvertAllOptions,
+  type ConvertOptions,
+  copied,
+  type DtypeTable,
+  decoded,
+  fitted,
+  smallFloats,
+  widened,
+} from './conversion.ts';
+import { type Backend, convert, convertAll, type Elements } from './convert.ts';
+
+export type { Conversion, ConvertAllOptions, ConvertOptions, DtypeTable } from './conversion.ts';
+
+/**
+ * What jax-js has, and what its devices `wasm` and `webgpu` do; `cpu`, which is for debugging, keeps the
+ * array that it is given: with it, close the file when nothing uses it any more. F16 and F64 need a runtime with Float16Array (Node ≥ 24): jax-js looks for it before
+ * it takes anything but F32, I32 and U32.
+ */
+export const dtypes: DtypeTable = Object.freeze({
+  F32: copied('float32'),
+  F64: copied('float64'),
+  F16: copied('float16'),
+  I64: fitted('int32'),
+  I32: copied('int32'),
+  I16: widened('int32'),
+  I8: widened('int32'),
+  U64: fitted('int32'),
+  U32: copied('uint32'),
+  U16: widened('int32'),
+  U8: widened('int32'),
+  BOOL: widened('bool'),
+  ...smallFloats(decoded('float32')),
+});
+
+/** What is used of the library. */
+export interface Jax {
+  readonly numpy: { array(...args: never): { dispose(): void }; zeros(...args: never): unknown };
+}
+
+/** The array of that library. */
+export type JaxArray<Library extends Jax> = ReturnType<Library['numpy']['array']>;
+
+const { Float16Array }: { Float16Array?: typeof Float32Array } = globalThis as object;
+
+/** Those of the runtime: without Float16Array, F16 and F64 are decoded or refused. */
+const available: DtypeTable = Float16Array
+  ? dtypes
+  : { ...dtypes, F16: decoded('float32'), F64: decoded('float32') };
+
+function backendOf<L extends Jax>({ numpy }: L): Backend<JaxArray<L>> {
+  const { array, zeros } = numpy as unknown as {
+    array(values: Elements, options: { shape: number[]; dtype: string }): JaxArray<L>;
+    zeros(shape: number[], options: { dtype: string }): JaxArray<L>;
+  };
+  const valuesOf = (bits: Elements, type: string): Elements =>
+    type === 'float16' && Float16Array
+      ? new Float16Array(bits.buffer, bits.byteOffset, bits.length)
+      : bits;
+  return {
+    name: 'jax-js',
+    dtypes: available,
+    build({ shape: [...shape], size }, elements, { type: dtype }) {
+      // It makes no array of an empty one.
+      return size === 0
+        ? zeros(shape, { dtype })
+        : array(valuesOf(elements(), dtype), { shape, dtype });
+    },
+  };
+}
+
+/**
+ * One array, for the caller to dispose of as jax-js wants it.
+ *
+ * @throws {SafetensorsError} UNSUPPORTED_DTYPE, CLOSED
+ * @throws {RangeError} an integer that does not fit; a tensor that is longer than a typed array can be
+ *   (4 GiB on Node 20)
+ */
+export function toArray<L extends Jax>(
+  jax: L,
+  tensor: Tensor,
+  options: ConvertOptions = {},
+): JaxArray<L> {
+  return convert(backendOf(jax), tensor, options);
+}
+
+/**
+ * Arrays by name, all dtypes checked before the first is made; decoded on other threads. Those that were
+ * made before a failure are disposed of.
+ * @throws {SafetensorsError} as {@link toArray}; TENSOR_NOT_FOUND
+ */
+export function toArrays<L extends Jax>(
+  jax: L,
+  container: Container,
+  options: ConvertAllOptions = {},
+): Promise<Map<string, JaxArray<L>>> {
+  return convertAll(backendOf(jax), container, options);
+}

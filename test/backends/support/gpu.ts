@@ -1,0 +1,61 @@
+import { create, globals } from 'webgpu';
+
+Object.assign(globalThis, globals);
+
+/**
+ * A device of Dawn: the machine's GPU, or Mesa's renderer on the CPU, through Vulkan or OpenGL ES. Without
+ * either, Dawn's `null` backend, which checks every call as the others do, and computes and stores nothing.
+ */
+export interface TestedDevice {
+  device: GPUDevice;
+  /** Whether it stores what is written. */
+  stores: boolean;
+  /** Ends it; Dawn keeps the process alive. */
+  end(): void;
+}
+
+const TRIES: readonly { backend: string; options: GPURequestAdapterOptions }[] = [
+  { backend: 'vulkan', options: {} },
+  { backend: 'metal', options: {} },
+  { backend: 'opengles', options: { featureLevel: 'compatibility' } },
+  { backend: 'null', options: {} },
+];
+
+/** Without a screen, EGL has to be told. */
+process.env.EGL_PLATFORM ??= 'surfaceless';
+
+let gpu: GPU | undefined;
+
+export async function testedDevice(): Promise<TestedDevice> {
+  for (const { backend, options } of TRIES) {
+    gpu = create([`backend=${backend}`]);
+    const adapter = await gpu.requestAdapter(options);
+    if (!adapter) continue;
+    const device = await adapter.requestDevice();
+    const stores = backend !== 'null';
+    if (!stores) {
+      console.warn(
+        'LEFT OUT: what a GPU reads back. There is none, and no renderer on the CPU ' +
+          '(libegl1, libgles2 and libegl-mesa0 on Debian)',
+      );
+    }
+    return { device, stores, end: () => device.destroy() };
+  }
+  throw new Error('Dawn has no backend at all');
+}
+
+/** What is in a buffer. */
+export async function readBack(device: GPUDevice, buffer: GPUBuffer): Promise<Uint8Array> {
+  const { size } = buffer;
+  const target = device.createBuffer({
+    size,
+    usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+  });
+  const encoder = device.createCommandEncoder();
+  encoder.copyBufferToBuffer(buffer, 0, target, 0, size);
+  device.queue.submit([encoder.finish()]);
+  await target.mapAsync(GPUMapMode.READ);
+  const bytes = new Uint8Array(target.getMappedRange()).slice();
+  target.destroy();
+  return bytes;
+}
