@@ -51,6 +51,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   safetensors::RegisterHold(env, exports);
   safetensors::RegisterWeak(env, exports);
   safetensors::RegisterNames(env, exports);
+  safetensors::RegisterText(env, exports);
   safetensors::RegisterPages(env, exports);
   safetensors::RegisterGather(env, exports);
   safetensors::RegisterKernels(env, exports);

@@ -168,6 +168,7 @@ Napi::Value WrapOpened(Napi::Env env, Opened opened) {
   result.Set("handle", WrapFileHandle(env, std::move(opened.handle)));
   result.Set("prefixBytes", Napi::Number::New(env, static_cast<double>(opened.prefix_bytes)));
   result.Set("mapped", Napi::Boolean::New(env, opened.mapped));
+  result.Set("asciiEnd", Napi::Number::New(env, static_cast<double>(opened.ascii_end)));
   result.Set("size", Napi::Number::New(env, static_cast<double>(identity.size)));
   result.Set("device", Napi::BigInt::New(env, identity.device));
   result.Set("inode", Napi::BigInt::New(env, identity.inode));

@@ -1,8 +1,10 @@
-// indexNames: the names of a header, which TypeScript has found there, into a hash index.
+// indexNames, indexNamesAsync: the names of a header, which TypeScript has found there, into a hash
+// index.
 #include <bit>
 
 #include "binding.h"
 #include "core/name_index.h"
+#include "promise_work.h"
 
 namespace safetensors {
 namespace {
@@ -15,24 +17,22 @@ std::optional<std::span<int32_t>> ToInt32s(const Napi::Value& value) {
   return std::span<int32_t>{array.Data(), array.ElementLength()};
 }
 
-// indexNames(bytes: Uint8Array, starts: Int32Array, ends: Int32Array, count: number,
-//     slots: Int32Array, keys: Int32Array): number
-// How many names were added, up to the first that is there twice.
-Napi::Value IndexNames(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  constexpr const char* kUsage = "indexNames(bytes, starts, ends, count, slots, keys)";
-  if (!IsUint8Array(info[0])) return ThrowBadArgument(env, kUsage);
+constexpr const char* kUsage = "indexNames(bytes, starts, ends, count, slots, keys)";
+
+// Nothing, and an exception, when the arguments are not those of indexNames.
+std::optional<NameIndex> ToNameIndex(const Napi::CallbackInfo& info) {
   const auto starts = ToInt32s(info[1]);
   const auto ends = ToInt32s(info[2]);
   const std::optional<uint64_t> count = ToByteCount(info[3]);
   const auto slots = ToInt32s(info[4]);
   const auto keys = ToInt32s(info[5]);
-  if (!starts || !ends || !count || !slots || !keys || *count > starts->size() ||
-      *count > ends->size() || keys->size() != 2 || slots->size() < 2 ||
+  if (!IsUint8Array(info[0]) || !starts || !ends || !count || !slots || !keys ||
+      *count > starts->size() || *count > ends->size() || keys->size() != 2 || slots->size() < 2 ||
       !std::has_single_bit(slots->size()) || *count >= slots->size() / 2) {
-    return ThrowBadArgument(env, kUsage);
+    ThrowBadArgument(info.Env(), kUsage);
+    return std::nullopt;
   }
-  const NameIndex index{
+  return NameIndex{
       .bytes = BytesOf(info[0].As<Napi::Uint8Array>()),
       .starts = starts->first(*count),
       .ends = ends->first(*count),
@@ -40,13 +40,40 @@ Napi::Value IndexNames(const Napi::CallbackInfo& info) {
       .key0 = static_cast<uint32_t>((*keys)[0]),
       .key1 = static_cast<uint32_t>((*keys)[1]),
   };
-  return Napi::Number::New(env, static_cast<double>(index.InsertDistinct()));
+}
+
+Napi::Value WrapCount(Napi::Env env, size_t count) {
+  return Napi::Number::New(env, static_cast<double>(count));
+}
+
+// indexNames(bytes: Uint8Array, starts: Int32Array, ends: Int32Array, count: number,
+//     slots: Int32Array, keys: Int32Array): number
+// How many names were added, up to the first that is there twice.
+Napi::Value IndexNames(const Napi::CallbackInfo& info) {
+  const std::optional<NameIndex> index = ToNameIndex(info);
+  if (!index) return info.Env().Undefined();
+  return WrapCount(info.Env(), index->InsertDistinct());
+}
+
+// indexNamesAsync(bytes, starts, ends, count, slots, keys): Promise<number>
+// The arrays stay reachable until the work is done, and so does their memory, which nobody else
+// detaches or moves: they are this package's own.
+Napi::Value IndexNamesAsync(const Napi::CallbackInfo& info) {
+  const std::optional<NameIndex> index = ToNameIndex(info);
+  if (!index) return info.Env().Undefined();
+  Napi::Array arrays = Napi::Array::New(info.Env(), 4);
+  uint32_t kept = 0;
+  for (const size_t argument : {0, 1, 2, 4}) arrays.Set(kept++, info[argument]);
+  return PromiseWork<size_t>::Start(
+      info.Env(), arrays, [index = *index]() -> Result<size_t> { return index.InsertDistinct(); },
+      WrapCount);
 }
 
 }  // namespace
 
 void RegisterNames(Napi::Env env, Napi::Object exports) {
   exports.Set("indexNames", Napi::Function::New(env, IndexNames, "indexNames"));
+  exports.Set("indexNamesAsync", Napi::Function::New(env, IndexNamesAsync, "indexNamesAsync"));
 }
 
 }  // namespace safetensors

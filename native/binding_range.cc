@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/file_system.h"
+#include "core/text.h"
 #include "file_handle.h"
 #include "promise_work.h"
 
@@ -82,10 +83,11 @@ struct WantedFile {
   uint64_t offset;
   uint64_t length;
   std::span<std::byte> prefix;
+  uint64_t text_start;
 };
 
-// Nothing when it is not {path: string, offset: number, byteLength: number, prefix: Uint8Array} in
-// the range.
+// Nothing when it is not {path: string, offset: number, byteLength: number, prefix: Uint8Array,
+// textStart: number} in the range.
 std::optional<WantedFile> ToWantedFile(const Napi::Value& value, const Mapping& range, bool map) {
   if (!value.IsObject()) return std::nullopt;
   const auto file = value.As<Napi::Object>();
@@ -93,11 +95,12 @@ std::optional<WantedFile> ToWantedFile(const Napi::Value& value, const Mapping& 
   const Napi::Value prefix = file.Get("prefix");
   const std::optional<uint64_t> offset = ToByteCount(file.Get("offset"));
   const std::optional<uint64_t> length = ToByteCount(file.Get("byteLength"));
-  if (!path.IsString() || !offset || !length || !IsUint8Array(prefix)) return std::nullopt;
-  if (*offset % Mapping::PageBytes() != 0) return std::nullopt;
+  const std::optional<uint64_t> text_start = ToByteCount(file.Get("textStart"));
+  if (!path.IsString() || !IsUint8Array(prefix)) return std::nullopt;
+  if (!offset || !length || !text_start || *offset % Mapping::PageBytes() != 0) return std::nullopt;
   if (map && !range.Contains(*offset, *length)) return std::nullopt;
   return WantedFile{path.As<Napi::String>().Utf8Value(), *offset, *length,
-                    BytesOf(prefix.As<Napi::Uint8Array>())};
+                    BytesOf(prefix.As<Napi::Uint8Array>()), *text_start};
 }
 
 Result<Opened> OpenWanted(const WantedFile& wanted, const std::shared_ptr<Mapping>& range,
@@ -114,6 +117,10 @@ Result<Opened> OpenWanted(const WantedFile& wanted, const std::shared_ptr<Mappin
     const Result<size_t> read = file.value->Read(0, wanted.prefix, File::ReadAhead::kNone);
     if (!read.ok()) return read.status;
     opened.prefix_bytes = read.value;
+    if (wanted.text_start < read.value) {
+      const std::span<const std::byte> text = wanted.prefix.first(read.value);
+      opened.ascii_end = wanted.text_start + AsciiEnd(text.subspan(wanted.text_start));
+    }
   }
   opened.handle.file = std::move(file.value);
   opened.handle.mapping = range;
@@ -141,7 +148,7 @@ Napi::Value WrapAllOpened(Napi::Env env, OpenedFiles files) {
   return result;
 }
 
-// openInto(range: Handle, files: {path, offset, byteLength, prefix}[], map: boolean):
+// openInto(range: Handle, files: {path, offset, byteLength, prefix, textStart}[], map: boolean):
 //   Promise<(Opened | Error)[]>
 Napi::Value OpenInto(const Napi::CallbackInfo& info) {
   const FileHandle* const range = UnwrapOpenFileHandle(info[0]);

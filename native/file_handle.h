@@ -55,9 +55,12 @@ struct Opened {
   FileHandle handle;
   size_t prefix_bytes = 0;
   bool mapped = false;  // otherwise its bytes are read through the descriptor
+  // Where in the prefix the first byte of a text stands that is not ASCII; 0 when nobody has
+  // looked.
+  size_t ascii_end = 0;
 };
 
-// {handle, prefixBytes, mapped, size, device, inode, modifiedNs}
+// {handle, prefixBytes, mapped, asciiEnd, size, device, inode, modifiedNs}
 Napi::Value WrapOpened(Napi::Env env, Opened opened);
 
 Napi::Value WrapFileHandle(Napi::Env env, FileHandle handle);

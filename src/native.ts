@@ -40,6 +40,8 @@ export interface OpenedFile {
   prefixBytes: number;
   /** Whether it is mapped; otherwise its bytes are there for {@link NativeAddon.read} alone. */
   mapped: boolean;
+  /** Where in the prefix the first byte of a {@link WantedFile}'s text stands that is not ASCII; else 0. */
+  asciiEnd: number;
   /** Bytes of the file, and of its mapping. */
   size: number;
   device: bigint;
@@ -57,6 +59,17 @@ export interface WantedFile {
   readonly byteLength: number;
   /** For the first bytes of the file. */
   readonly prefix: Uint8Array;
+  /** Where text begins in the file. */
+  readonly textStart: number;
+}
+
+/** What was read by {@link NativeAddon.readText}. */
+export interface TextRead {
+  bytes: number;
+  /** Places that were noted. */
+  marks: number;
+  /** Whether no byte is over 0x7f. */
+  isAscii: boolean;
 }
 
 /** Sizes of files, up to the first that has none. */
@@ -114,6 +127,11 @@ export interface NativeAddon extends NativeKernels {
    */
   read(handle: FileHandle, offset: number, target: Uint8Array, ahead: boolean): Promise<number>;
   readSync(handle: FileHandle, offset: number, target: Uint8Array, ahead: boolean): number;
+  /**
+   * Reads a file from its beginning, on another thread; puts down in `marks` where quotes, backslashes and
+   * bytes under 0x20 stand, as far as there is room. Nobody else may have the arrays meanwhile.
+   */
+  readText(handle: FileHandle, target: Uint8Array, marks: Int32Array): Promise<TextRead>;
   /** Nothing can be read any more; the mapping stays. */
   closeDescriptor(handle: FileHandle): void;
   /** Empties the copies and lets go of the mapping, which stays until the last buffer over it is gone or detached. */
@@ -159,6 +177,18 @@ export interface NativeAddon extends NativeKernels {
     slots: Int32Array,
     keys: Int32Array,
   ): number;
+  /**
+   * {@link indexNames} on another thread. Nobody may change what the arrays hold, or have `slots`, before
+   * the promise is settled.
+   */
+  indexNamesAsync(
+    bytes: Uint8Array,
+    starts: Int32Array,
+    ends: Int32Array,
+    count: number,
+    slots: Int32Array,
+    keys: Int32Array,
+  ): Promise<number>;
   /** Remembers a copy without keeping it alive, for `close` to empty. */
   noteCopy(handle: FileHandle, copy: ArrayBuffer): void;
   /**

@@ -41,6 +41,8 @@ export interface OpeningPlan {
 export interface RawHeader {
   /** With its padding. */
   readonly bytes: Buffer;
+  /** Whether it is known to be ASCII, and so UTF-8. */
+  readonly isAscii: boolean;
   /** In the file. */
   readonly dataStart: number;
   readonly dataLength: number;
@@ -143,6 +145,7 @@ export class Opening {
   get header(): RawHeader {
     return {
       bytes: this.#header ?? allocateHeader(0),
+      isAscii: this.#known().asciiEnd >= this.#dataStart,
       dataStart: this.#dataStart,
       dataLength: this.identity.size - this.#dataStart,
       path: this.path,
@@ -160,11 +163,11 @@ export class Opening {
 
   finish(): Opened {
     const opened = this.#known();
-    const { bytes, ...place } = this.header;
+    const { bytes, dataStart, dataLength, path } = this.header;
     const { duplicates } = this.#options;
-    const table = parseHeader(bytes, { ...place, duplicates });
+    const table = parseHeader(bytes, { dataLength, path, duplicates });
     const { handle, size } = opened;
-    const dataPlace = { ...place, table, byteLength: size };
+    const dataPlace = { dataStart, path, table, byteLength: size };
     if (!opened.mapped) {
       const files = [{ handle, start: 0, path: this.path }];
       return { identity: opened, storage: storageOfRead(handle, files, dataPlace) };

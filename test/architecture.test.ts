@@ -232,6 +232,8 @@ const INSIDERS: Readonly<Record<string, RegExp>> = {
   'test/shards.interop.test.ts': /^src\/model\/shards\.ts$/,
   'test/prefetch.test.ts': /^src\/available-memory\.ts$/,
   'test/shards.test.ts': /^src\/model\/shards\.ts$/,
+  'test/model-names.test.ts': /^src\/(header\/bytes|model\/(name-finder|weight-map))\.ts$/,
+  'test/text.test.ts': /^src\/native\.ts$/,
   'test/canonical.test.ts': /^src\/(errors|header\/(bytes|parse))\.ts$/,
 };
 

@@ -26,6 +26,19 @@ const POWERS_OF_TEN = Float64Array.from({ length: CHUNK_DIGITS + 1 }, (_, n) => 
 /** Descriptions that are remembered: 2^4. Models have fewer dtypes and shapes in what repeats. */
 const SLOT_BITS = 4;
 
+/** Names that are known from elsewhere, and likely to come in the order in which they come there. */
+export interface KnownNames {
+  /**
+   * Where the name ends that begins at `start`, if it is the one that is expected next, or -1. Such a
+   * name has no quote, no backslash and no control character, and a quote stands behind it.
+   */
+  expect(text: DataView, start: number): number;
+  /** Looks for the name at `[start, end)`, which was not expected. */
+  find(text: DataView, start: number, end: number): void;
+  /** The name of which {@link expect} or {@link find} was asked last is that of an entry. */
+  take(entry: number): void;
+}
+
 /** The text from the quote that closes a name to the first offset, and what it says. */
 interface Description {
   start: number;
@@ -36,6 +49,19 @@ interface Description {
   /** Bytes that the data of such a tensor has, if it fits whole bytes. */
   byteLength: number;
 }
+
+/**
+ * For one header after the other, since a header is read without a pause: what 16 objects cost each of
+ * the shards of a model is a collection more.
+ */
+const DESCRIPTIONS: readonly Description[] = Array.from({ length: 1 << SLOT_BITS }, () => ({
+  start: 0,
+  length: 0,
+  dtype: 0,
+  shapeStart: 0,
+  elements: 0,
+  byteLength: 0,
+}));
 
 /**
  * Reads the entries that look exactly as the reference writes them: compact JSON, `dtype`, `shape`
@@ -52,7 +78,7 @@ export class CanonicalEntries {
   readonly #bytes: Buffer;
   readonly #view: DataView;
   readonly #columns: Columns;
-  readonly #descriptions = Array.from({ length: 1 << SLOT_BITS }, () => ({ ...NOTHING }));
+  readonly #names: KnownNames | undefined;
   /** Where the digits of the last end stand, and how many there are. */
   #endStart = 0;
   #endLength = 0;
@@ -60,10 +86,13 @@ export class CanonicalEntries {
   /** What {@link #readInteger} read last. */
   #integer = 0;
 
-  constructor(bytes: Buffer, columns: Columns) {
+  constructor(bytes: Buffer, columns: Columns, names?: KnownNames) {
+    this.#names = names;
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#columns = columns;
+    // No text at all, until there is some of this header.
+    for (const description of DESCRIPTIONS) description.length = 0;
   }
 
   /**
@@ -84,10 +113,13 @@ export class CanonicalEntries {
   #readEntry(nameStart: number): number {
     const bytes = this.#bytes;
     const view = this.#view;
-    const nameEnd = plainTextEnd(view, nameStart);
+    const names = this.#names;
+    let nameEnd = names === undefined ? ABSENT : names.expect(view, nameStart);
+    const wasExpected = nameEnd !== ABSENT;
+    if (!wasExpected) nameEnd = plainTextEnd(view, nameStart);
     if (nameEnd - nameStart === METADATA_LENGTH && bytes[nameStart] === UNDERSCORE) return ABSENT;
 
-    const description = this.#descriptions[slotOf(view, nameEnd)];
+    const description = DESCRIPTIONS[slotOf(view, nameEnd)];
     if (
       !sameText(view, description.start, nameEnd, description.length) &&
       !this.#describe(nameEnd, description)
@@ -115,6 +147,10 @@ export class CanonicalEntries {
     const { dtype, shapeStart, elements, byteLength } = description;
     const verdict = end - begin === byteLength ? FITS : sizeVerdict(elements, dtype, begin, end);
     const ownShapeStart = nameEnd + (shapeStart - description.start);
+    if (names !== undefined) {
+      if (!wasExpected) names.find(view, nameStart, nameEnd);
+      names.take(this.#columns.count);
+    }
     this.#columns.add(nameStart, nameEnd, dtype, ownShapeStart, verdict, begin, end);
     return pos + 3;
   }
@@ -214,15 +250,6 @@ function slotOf(view: DataView, start: number): number {
     Math.imul(view.getInt32(start + 32, true), 0xc2b2ae3d);
   return mixed >>> (32 - SLOT_BITS);
 }
-
-const NOTHING: Readonly<Description> = {
-  start: 0,
-  length: 0,
-  dtype: 0,
-  shapeStart: 0,
-  elements: 0,
-  byteLength: 0,
-};
 
 function isDigit(byte: number): boolean {
   return byte >= ZERO && byte <= ZERO + 9;

@@ -63,6 +63,24 @@ export class NameIndex {
     return entry;
   }
 
+  /**
+   * {@link insertDistinct} on another thread. Nobody may use the index, or change the names, before the
+   * promise is settled.
+   */
+  async insertDistinctAsync(): Promise<number> {
+    const native = loadedNative();
+    if (native === undefined) return this.insertDistinct();
+    const { indexNamesAsync } = native;
+    return indexNamesAsync(
+      this.#bytes,
+      this.#starts,
+      this.#ends,
+      this.#count,
+      this.#slots,
+      this.#keys,
+    );
+  }
+
   /** Adds name `entry`, unless it is there: returns the entry that has the same name, or -1. */
   insert(entry: number): number {
     const slots = this.#slots;

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { SafetensorsError } from '../errors.ts';
 import { quoteName } from '../escape.ts';
 import { LENGTH_BYTES } from './bytes.ts';
-import { CanonicalEntries } from './canonical.ts';
+import { CanonicalEntries, type KnownNames } from './canonical.ts';
 import { checkLayout } from './checks.ts';
 import { Columns } from './columns.ts';
 import { readEntry } from './entry.ts';
@@ -19,6 +19,8 @@ export type DuplicatePolicy = 'reject' | 'last-wins';
 export interface HeaderPlace {
   /** Bytes that follow the header in the file. */
   dataLength: number;
+  /** Whether the header is known to be ASCII: then it is UTF-8. */
+  isAscii?: boolean;
   /** The file, for messages. */
   path?: string | undefined;
 }
@@ -69,20 +71,22 @@ export function parseHeader(bytes: Buffer, options: ParseOptions): HeaderTable {
 
 /**
  * Parses and checks a header whose names are somebody else's affair: `columns` are filled with its
- * entries, then `checkNames` is called, then the layout of the data is checked.
+ * entries, then `checkNames` is called, then the layout of the data is checked. Of entries as the
+ * reference writes them, `knownNames` are told while they are read.
  *
  * @throws {SafetensorsError} for every header that the format refuses
  */
 export function checkHeader<Names>(
   bytes: Buffer,
   columns: Columns,
-  { dataLength, path }: HeaderPlace,
+  { dataLength, path, isAscii = false }: HeaderPlace,
   rejectDuplicates: boolean,
   checkNames: NameCheck<Names>,
+  knownNames?: KnownNames,
 ): CheckedHeader<Names> {
   // First of all: the scanner relies on it, and so does whoever decodes a name.
-  if (!isUtf8(bytes)) throw utf8Error(bytes, path);
-  const parser = new HeaderParser(bytes, columns);
+  if (!isAscii && !isUtf8(bytes)) throw utf8Error(bytes, path);
+  const parser = new HeaderParser(bytes, columns, knownNames);
   try {
     const metadata = parser.scan();
     if (rejectDuplicates) checkMetadataKeys(bytes, metadata);
@@ -143,12 +147,14 @@ class HeaderParser {
   readonly #bytes: Buffer;
   readonly #scanner: JsonScanner;
   readonly #columns: Columns;
+  readonly #knownNames: KnownNames | undefined;
   #metadata: MetadataRanges | undefined;
   /** Where the name of the entry stands that is being read. */
   #nameStart = ABSENT;
   #nameEnd = ABSENT;
 
-  constructor(bytes: Buffer, columns: Columns) {
+  constructor(bytes: Buffer, columns: Columns, knownNames: KnownNames | undefined) {
+    this.#knownNames = knownNames;
     this.#bytes = bytes;
     this.#scanner = new JsonScanner(bytes);
     this.#columns = columns;
@@ -157,7 +163,7 @@ class HeaderParser {
   /** The grammar: fills the columns in the order of the header; returns where its metadata is. */
   scan(): MetadataRanges {
     const scanner = this.#scanner;
-    const canonical = new CanonicalEntries(this.#bytes, this.#columns);
+    const canonical = new CanonicalEntries(this.#bytes, this.#columns, this.#knownNames);
     scanner.expect(OPEN_BRACE, 'that opens the header');
     if (scanner.next() === CLOSE_BRACE) {
       scanner.pos++;

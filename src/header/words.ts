@@ -29,8 +29,12 @@ export function plainTextEnd(view: DataView, start: number): number {
 export function sameText(view: DataView, a: number, b: number, length: number): boolean {
   if (length === 0) return false;
   let at = 0;
-  for (; at + 4 <= length; at += 4) {
+  for (; at + 8 <= length; at += 8) {
+    if (view.getFloat64(a + at, true) !== view.getFloat64(b + at, true)) return false;
+  }
+  if (at + 4 <= length) {
     if (view.getInt32(a + at, true) !== view.getInt32(b + at, true)) return false;
+    at += 4;
   }
   const rest = length - at;
   if (rest === 0) return true;
@@ -56,6 +60,27 @@ export function sameName(
   if (left === 0) return true;
   const difference = a.getInt32(aStart, true) ^ b.getInt32(bStart, true);
   return difference << (32 - 8 * left) === 0;
+}
+
+/**
+ * {@link sameName} for text without control characters, eight bytes at a time: as floating-point
+ * numbers, since V8 has no other of eight bytes that costs nothing. What has no NUL is no zero, of
+ * either sign, and what is no NaN is then equal when its bits are; bytes that would be one, which
+ * ASCII has not, count as different.
+ */
+export function samePlainName(
+  a: DataView,
+  aStart: number,
+  b: DataView,
+  bStart: number,
+  length: number,
+): boolean {
+  let left = length;
+  for (; left >= 8; left -= 8) {
+    const aAt = aStart + left - 8;
+    if (a.getFloat64(aAt, true) !== b.getFloat64(bStart + left - 8, true)) return false;
+  }
+  return sameName(a, aStart, b, bStart, left);
 }
 
 /** The number that four digits from `pos` on are, or -1 where they are not all digits. */

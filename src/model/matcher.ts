@@ -3,17 +3,9 @@ import { quoteName } from '../escape.ts';
 import type { Columns, TableColumns } from '../header/columns.ts';
 import { NameIndex } from '../header/name-index.ts';
 import { type DuplicatePolicy, duplicateName, indexNames } from '../header/parse.ts';
-import { sameName } from '../header/words.ts';
+import { NameFinder, NOT_FOUND } from './name-finder.ts';
 import { ShapeText } from './shape-text.ts';
 import type { WeightMap } from './weight-map.ts';
-
-const NOT_FOUND = -1;
-
-/**
- * How far the last two steps from match to match were leads to how far the next is: models repeat
- * themselves, whatever the order of the index and of the headers. So many pairs of steps are remembered.
- */
-const STEPS = 256;
 
 /** A shard's header that is about to be matched. */
 interface MatchedShard {
@@ -29,38 +21,47 @@ interface MatchedShard {
  */
 export class Matcher {
   readonly index: NameIndex;
+  /** What is told of a header's names while it is read; nothing where a later one may take another's place. */
+  readonly knownNames: NameFinder | undefined;
   /** Where the `shapeStarts` of the columns lead. */
   readonly shapes = new ShapeText();
   readonly columns: TableColumns & { readonly begins: Float64Array };
   /** The model's entries in the order of their data, as far as {@link finish} has been told of them. */
   readonly offsetOrder: Uint32Array;
   readonly #map: WeightMap;
-  readonly #view: DataView;
   readonly #path: string;
   readonly #duplicates: DuplicatePolicy;
+  readonly #finder: NameFinder;
+  /** Names of the index that are there once, as soon as that is known. */
+  readonly #distinct: Promise<number>;
   /** Whether a tensor has been found for an entry. */
   readonly #found: Uint8Array;
   /** How many tensors each shard must still have. */
   readonly #wanted: Uint32Array;
   #ordered = 0;
-  /** For each entry of the shard that was matched last its entry in the index. */
-  #matches = new Int32Array(0);
-  /** What followed a pair of steps the last time, by {@link slotOf}. */
-  readonly #steps = new Int32Array(STEPS).fill(1);
-  /** The entry that was found last, the step to it, and the step before. */
-  #last = -1;
-  #step = 1;
-  #stepBefore = 1;
 
-  /** @throws {SafetensorsError} DUPLICATE_KEY for a name that is in the index twice */
+  /** Begins to hash the names of the index, on another thread. */
   constructor(map: WeightMap, path: string, duplicates: DuplicatePolicy) {
     this.#map = map;
     this.#path = path;
     this.#duplicates = duplicates;
-    const { bytes } = map;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.index = indexed(map, path, duplicates);
-    const { count, nameStarts, nameEnds } = map;
+    const { bytes, nameStarts, nameEnds } = map;
+    this.index = new NameIndex(bytes, nameStarts, nameEnds, map.count);
+    if (duplicates === 'reject') {
+      this.#distinct = this.index.insertDistinctAsync();
+    } else {
+      keepLast(map, this.index);
+      this.#distinct = Promise.resolve(map.count);
+    }
+    const { count } = map;
+    this.#finder = new NameFinder(map);
+    this.#distinct.then(
+      (distinct) => {
+        if (distinct === count) this.#finder.index = this.index;
+      },
+      () => {},
+    );
+    this.knownNames = duplicates === 'reject' ? this.#finder : undefined;
     this.columns = {
       count,
       nameStarts,
@@ -77,6 +78,25 @@ export class Matcher {
   }
 
   /**
+   * Waits for the names of the index to be hashed.
+   * @throws {SafetensorsError} DUPLICATE_KEY for a name that is in the index twice
+   */
+  async checkIndex(): Promise<void> {
+    const distinct = await this.#distinct;
+    const { bytes, count, nameStarts, nameEnds } = this.#map;
+    if (distinct === count) return;
+    const start = nameStarts[distinct];
+    const tensor = bytes.toString('utf8', start, nameEnds[distinct]);
+    const message = `tensor ${quoteName(tensor)} a second time in the weight_map, at byte ${start}`;
+    throw new SafetensorsError('DUPLICATE_KEY', message, { path: this.#path, tensor });
+  }
+
+  /** Before a shard's header is read, which has at most so many entries. */
+  begin(shard: number, mostEntries: number): void {
+    this.#finder.begin(shard, mostEntries);
+  }
+
+  /**
    * Matches the entries of a shard's header, whose layout is still to be checked, and puts down what it
    * says of them. A tensor that the index does not have in this shard is not served.
    *
@@ -85,7 +105,6 @@ export class Matcher {
   match(bytes: Buffer, columns: Columns, place: MatchedShard): void {
     if (this.#duplicates === 'last-wins') indexNames(bytes, columns, 'last-wins');
     const { count } = columns;
-    if (this.#matches.length < count) this.#matches = new Int32Array(2 * count);
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     let served = 0;
     for (let entry = 0; entry < count; entry++) {
@@ -104,13 +123,14 @@ export class Matcher {
     from: Columns,
     { shard, dataStart }: MatchedShard,
   ): number {
-    const match = this.#find(view, from.nameStarts[entry], from.nameEnds[entry]);
+    const { matches } = this.#finder;
+    let match = matches[entry];
+    if (match === NOT_FOUND) match = this.#find(entry, view, from);
     if (match === NOT_FOUND || this.#map.shards[match] !== shard) {
-      this.#matches[entry] = NOT_FOUND;
+      matches[entry] = NOT_FOUND;
       return 0;
     }
     if (this.#found[match] !== 0) throw duplicateName(from, entry);
-    this.#matches[entry] = match;
     this.#found[match] = 1;
     const { dtypes, begins, ends, shapeStarts } = this.columns;
     dtypes[match] = from.dtypes[entry];
@@ -120,42 +140,26 @@ export class Matcher {
     return 1;
   }
 
+  /** The entry in the index of a name that was not told of while the header was read. */
+  #find(entry: number, view: DataView, { nameStarts, nameEnds }: Columns): number {
+    const finder = this.#finder;
+    const end = nameEnds[entry];
+    if (finder.expect(view, nameStarts[entry]) !== end) finder.find(view, nameStarts[entry], end);
+    finder.take(entry);
+    return finder.matches[entry];
+  }
+
   /**
    * Takes up into the order of the data what {@link match} has matched last.
    * @throws {SafetensorsError} INDEX_MISMATCH when the shard does not have all that it should
    */
   finish(shard: number, count: number, offsetOrder: Uint32Array | undefined): void {
+    const { matches } = this.#finder;
     for (let rank = 0; rank < count; rank++) {
-      const match = this.#matches[offsetOrder === undefined ? rank : offsetOrder[rank]];
+      const match = matches[offsetOrder === undefined ? rank : offsetOrder[rank]];
       if (match !== NOT_FOUND) this.offsetOrder[this.#ordered++] = match;
     }
     if (this.#wanted[shard] > 0) throw this.#mismatch(shard);
-  }
-
-  /** The entry of the index that has the name at `[start, end)`, or -1. */
-  #find(view: DataView, start: number, end: number): number {
-    const length = end - start;
-    const slot = slotOf(this.#step, this.#stepBefore);
-    const guess = this.#last + this.#steps[slot];
-    const entry = this.#hasName(guess, view, start, length)
-      ? guess
-      : this.index.find(view, start, length);
-    if (entry === NOT_FOUND) return NOT_FOUND;
-    this.#stepBefore = this.#step;
-    this.#step = entry - this.#last;
-    this.#steps[slot] = this.#step;
-    this.#last = entry;
-    return entry;
-  }
-
-  #hasName(entry: number, view: DataView, start: number, length: number): boolean {
-    const { nameStarts, nameEnds, count } = this.#map;
-    if (entry < 0 || entry >= count) return false;
-    const entryStart = nameStarts[entry];
-    return (
-      nameEnds[entry] - entryStart === length &&
-      sameName(this.#view, entryStart, view, start, length)
-    );
   }
 
   #mismatch(shard: number): SafetensorsError {
@@ -170,19 +174,10 @@ export class Matcher {
   }
 }
 
-/** Duplicates in the index are an error, or give way to the last of them. */
-function indexed(map: WeightMap, path: string, duplicates: DuplicatePolicy): NameIndex {
-  const { bytes, nameStarts, nameEnds, shards } = map;
-  const index = new NameIndex(bytes, nameStarts, nameEnds, map.count);
+/** Of names that are in the index twice the last counts. */
+function keepLast(map: WeightMap, index: NameIndex): void {
+  const { nameStarts, nameEnds, shards } = map;
   let kept = index.insertDistinct();
-  if (kept < map.count && duplicates === 'reject') {
-    const tensor = bytes.toString('utf8', nameStarts[kept], nameEnds[kept]);
-    throw new SafetensorsError(
-      'DUPLICATE_KEY',
-      `tensor ${quoteName(tensor)} a second time in the weight_map, at byte ${nameStarts[kept]}`,
-      { path, tensor },
-    );
-  }
   for (let entry = kept; entry < map.count; entry++) {
     nameStarts[kept] = nameStarts[entry];
     nameEnds[kept] = nameEnds[entry];
@@ -192,9 +187,4 @@ function indexed(map: WeightMap, path: string, duplicates: DuplicatePolicy): Nam
     else shards[earlier] = shards[kept];
   }
   map.count = kept;
-  return index;
-}
-
-function slotOf(step: number, before: number): number {
-  return (Math.imul(step, 31) + before) & (STEPS - 1);
 }

@@ -11,9 +11,9 @@ import { Matcher } from './matcher.ts';
 import { SafetensorsModel, type WatchedFile } from './model.ts';
 import { ModelTable } from './model-table.ts';
 import { isMapRefusal, type PlannedRange, planRange } from './range.ts';
-import { ShardReader } from './shard-reader.ts';
+import { type ReadShards, ShardReader } from './shard-reader.ts';
 import { assertVersion, checkVersion } from './version.ts';
-import { parseWeightMap, type WeightMap } from './weight-map.ts';
+import { type IndexText, parseWeightMap, type WeightMap } from './weight-map.ts';
 
 export interface ModelOptions extends OpenOptions {
   /**
@@ -25,6 +25,9 @@ export interface ModelOptions extends OpenOptions {
 
 /** The beginning of a single file that is read at once: the header of most. */
 const PREFIX_BYTES = 128 * 1024;
+
+/** Places that are noted in an index: a usual entry has five in some hundred bytes, few have more. */
+const BYTES_PER_MARK = 12;
 
 /**
  * Opens a model, of one file or of many: maps all of its shards into one range of addresses, and
@@ -88,22 +91,20 @@ async function openSharded(
   { path, fullPath }: ModelPlace,
   options: CheckedOptions,
 ): Promise<SafetensorsModel> {
-  const { bytes, identity } = await readIndex(path, fullPath, options.maxHeaderBytes);
-  const map = parseWeightMap(bytes, path);
-  const folder = dirname(path);
-  const fullFolder = dirname(fullPath);
-  const files = map.files.map((name) => ({
-    path: pathIn(folder, name),
-    fullPath: pathIn(fullFolder, name),
-  }));
+  const { text, identity } = await readIndex(path, fullPath, options.maxHeaderBytes);
+  const map = parseWeightMap(text, path);
+  const files = shardPaths(map.files, dirname(path), dirname(fullPath));
+  // Its names are hashed while the shards are being opened.
+  const matcher = new Matcher(map, path, options.duplicates);
   const plan = await planRange(files, path);
   const index = { map, identity, path, fullPath };
   const mayMap = options.backend === 'mmap' || (options.backend === 'auto' && !plan.risky);
   try {
-    return await openShards(index, plan, { ...options, map: mayMap });
+    return await openShards(index, plan, matcher, { ...options, map: mayMap });
   } catch (error) {
     if (options.backend !== 'auto' || !isMapRefusal(error)) throw error;
-    return openShards(index, plan, { ...options, map: false });
+    const again = new Matcher(map, path, options.duplicates);
+    return openShards(index, plan, again, { ...options, map: false });
   }
 }
 
@@ -115,15 +116,14 @@ interface ReadIndex extends WatchedFile {
 async function openShards(
   { map, path, ...index }: ReadIndex,
   plan: PlannedRange,
+  matcher: Matcher,
   options: CheckedOptions & { readonly map: boolean },
 ): Promise<SafetensorsModel> {
   const range = reserve(options.map ? plan.byteLength : 0, path);
   const reader = new ShardReader(range, plan.shards, longestHeader(map), options);
   try {
     reader.start();
-    // While the first headers are being read.
-    const matcher = new Matcher(map, path, options.duplicates);
-    const { headers, shards } = await reader.matchAll(matcher);
+    const { headers, shards } = await matched(reader, matcher);
     const table = new ModelTable(map, matcher, headers);
     const place = { byteLength: plan.byteLength, dataStart: 0, path, table };
     const storage = options.map
@@ -137,6 +137,27 @@ async function openShards(
   }
 }
 
+/** Whatever is wrong with a shard, what is wrong with the index comes first. */
+async function matched(reader: ShardReader, matcher: Matcher): Promise<ReadShards> {
+  try {
+    return await reader.matchAll(matcher);
+  } finally {
+    await matcher.checkIndex();
+  }
+}
+
+/** Names of shards have been checked, and are put behind the path of the folder as they are. */
+function shardPaths(
+  names: readonly string[],
+  folder: string,
+  fullFolder: string,
+): { path: string; fullPath: string }[] {
+  const [first = ''] = names;
+  const before = pathIn(folder, first).slice(0, -first.length);
+  const fullBefore = pathIn(fullFolder, first).slice(0, -first.length);
+  return names.map((name) => ({ path: before + name, fullPath: fullBefore + name }));
+}
+
 function reserve(byteLength: number, path: string): FileHandle {
   try {
     return native().reserve(byteLength);
@@ -145,12 +166,12 @@ function reserve(byteLength: number, path: string): FileHandle {
   }
 }
 
-/** The whole index, with the padding of a header. */
+/** The whole index. */
 async function readIndex(
   path: string,
   fullPath: string,
   mostBytes: number,
-): Promise<{ bytes: Buffer; identity: WatchedFile['identity'] }> {
+): Promise<{ text: IndexText; identity: WatchedFile['identity'] }> {
   const addon = native();
   let opened: OpenedFile | undefined;
   try {
@@ -162,12 +183,14 @@ async function readIndex(
       throw new SafetensorsError('HEADER_TOO_LARGE', message, { path });
     }
     const bytes = allocateHeader(size);
-    const read = await addon.read(handle, 0, bytes.subarray(0, size), false);
-    if (read < size) {
+    const marks = new Int32Array(Math.floor(size / BYTES_PER_MARK));
+    const read = await addon.readText(handle, bytes.subarray(0, size), marks);
+    if (read.bytes < size) {
       const message = 'the index became shorter while it was read';
       throw new SafetensorsError('FILE_CHANGED', message, { path });
     }
-    return { bytes, identity };
+    const text = { bytes, isAscii: read.isAscii, marks: marks.subarray(0, read.marks) };
+    return { text, identity };
   } catch (error) {
     throw openingError(error, path);
   } finally {

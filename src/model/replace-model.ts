@@ -77,7 +77,8 @@ async function shardsOf(index: string): Promise<ReadonlySet<string> | undefined>
     const text = await readFile(index);
     const bytes = allocateHeader(text.length);
     bytes.set(text);
-    return new Set(parseWeightMap(bytes, index).files);
+    const unmarked = { bytes, isAscii: false, marks: new Int32Array(0) };
+    return new Set(parseWeightMap(unmarked, index).files);
   } catch {
     return undefined;
   }

@@ -131,7 +131,13 @@ export class ShardReader {
     const opened = await native().openInto(
       this.#range,
       shards.map(({ fullPath, base, byteLength }, i) => {
-        return { path: fullPath, offset: base, byteLength, prefix: prefixes[i] };
+        return {
+          path: fullPath,
+          offset: base,
+          byteLength,
+          prefix: prefixes[i],
+          textStart: LENGTH_BYTES,
+        };
       }),
       this.#map,
     );
@@ -164,16 +170,18 @@ export class ShardReader {
   }
 
   #check(header: RawHeader, shard: number, matcher: Matcher): ShardHeader {
-    const { bytes, path, dataLength } = header;
+    const { bytes, path, dataLength, isAscii } = header;
     const dataStart = this.#shards[shard].base + header.dataStart;
     if (this.#columns.fits(bytes.length)) this.#columns.clear();
     else this.#columns = new Columns(bytes.length);
+    matcher.begin(shard, this.#columns.dtypes.length);
     const { offsetOrder, metadata } = checkHeader(
       bytes,
       this.#columns,
-      { dataLength, path },
+      { dataLength, path, isAscii },
       this.#options.duplicates === 'reject',
       (_, columns) => matcher.match(bytes, columns, { shard, dataStart }),
+      matcher.knownNames,
     );
     matcher.finish(shard, this.#columns.count, offsetOrder);
     return { metadata: keptMetadata(bytes, metadata), dataStart };

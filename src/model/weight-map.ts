@@ -26,6 +26,19 @@ const GAP = [Buffer.from(',\n  ').readInt32LE(), Buffer.from('  "\0').readInt32L
 const GAP_BYTES = 7;
 const THREE_BYTES = 0xffffff;
 
+/** The text of an index, and what is known of its bytes. */
+export interface IndexText {
+  /** From `allocateHeader`. */
+  readonly bytes: Buffer;
+  /** Whether no byte is over 0x7f. */
+  readonly isAscii: boolean;
+  /**
+   * Where quotes, backslashes and control characters stand, in order: all of them up to the last one
+   * that is here.
+   */
+  readonly marks: Int32Array;
+}
+
 /** Which tensor is in which shard, as an index has it. */
 export interface WeightMap {
   /** The text of the index, its strings unescaped in place. */
@@ -35,6 +48,8 @@ export interface WeightMap {
   /** Where their names lie in `bytes`. */
   readonly nameStarts: Int32Array;
   readonly nameEnds: Int32Array;
+  /** Whether all names are in the text as they are, without an escape. */
+  readonly arePlain: boolean;
   /** Places in `files`. */
   readonly shards: Int32Array;
   /** The names of the shards, sorted. */
@@ -45,19 +60,20 @@ export interface WeightMap {
  * Reads the text of an index: a JSON object with a `weight_map`, an object whose values are names of
  * files in the folder of the index. Whatever else is in it must be JSON, and is ignored.
  *
- * `bytes` come from `allocateHeader`, and nobody else may change them any more. Names that appear
+ * Nobody else may change the text any more. Names that appear
  * twice are not looked for here.
  *
  * @throws {SafetensorsError} HEADER_UTF8, HEADER_JSON, HEADER_TOO_LARGE, DUPLICATE_KEY for a second
  *   `weight_map`, SHARD_PATH
  */
-export function parseWeightMap(bytes: Buffer, path: string): WeightMap {
-  if (!isUtf8(bytes)) {
+export function parseWeightMap(text: IndexText, path: string): WeightMap {
+  const { bytes, isAscii } = text;
+  if (!isAscii && !isUtf8(bytes)) {
     const at = firstInvalidUtf8(bytes) ?? 0;
     throw new SafetensorsError('HEADER_UTF8', `the index is not UTF-8, at byte ${at}`, { path });
   }
   try {
-    return new IndexReader(bytes).read();
+    return new IndexReader(text).read();
   } catch (fault) {
     if (!(fault instanceof HeaderFault)) throw fault;
     throw new SafetensorsError(fault.code, `${fault.message}, at byte ${fault.at}`, { path });
@@ -72,6 +88,10 @@ class IndexReader {
   #nameEnds: Int32Array;
   #shards: Int32Array;
   #count = 0;
+  readonly #marks: Int32Array;
+  /** Marks before this one stand before what is being read. */
+  #mark = 0;
+  #arePlain = true;
   /** Names of shards and their numbers, in the order in which they come first. */
   readonly #numbers = new Map<string, number>();
   /** The shard of the last entry, and where its name lies. */
@@ -79,7 +99,8 @@ class IndexReader {
   #shardStart = 0;
   #shardLength = 0;
 
-  constructor(bytes: Buffer) {
+  constructor({ bytes, marks }: IndexText) {
+    this.#marks = marks;
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#scanner = new JsonScanner(bytes);
@@ -149,7 +170,7 @@ class IndexReader {
     const shardLength = this.#shardLength;
     const count = this.#count;
     if (bytes[item] !== QUOTE || count === this.#shards.length) return ABSENT;
-    const nameEnd = plainTextEnd(view, item + 1);
+    const nameEnd = this.#plainEnd(item + 1);
     let pos = nameEnd + 1;
     if (bytes[nameEnd] !== QUOTE || bytes[pos++] !== COLON) return ABSENT;
     if (bytes[pos] === SPACE) pos++;
@@ -165,6 +186,16 @@ class IndexReader {
     this.#shards[count] = this.#shard;
     this.#count = count + 1;
     return pos;
+  }
+
+  /** Where the first quote, backslash or control character stands from `start` on. */
+  #plainEnd(start: number): number {
+    const marks = this.#marks;
+    const count = marks.length;
+    let mark = this.#mark;
+    while (mark < count && marks[mark] < start) mark++;
+    this.#mark = mark;
+    return mark < count ? marks[mark] : plainTextEnd(this.#view, start);
   }
 
   /** Passes over a comma and white space; returns the quote of the next name, or ABSENT. */
@@ -189,6 +220,7 @@ class IndexReader {
     if (entry === this.#shards.length) this.#grow();
     this.#nameStarts[entry] = scanner.stringStart;
     this.#nameEnds[entry] = scanner.stringEnd;
+    if (scanner.pos !== scanner.stringEnd + 1) this.#arePlain = false;
     scanner.expect(COLON, 'after a name');
     scanner.string('a string, the name of a shard');
     this.#shard = this.#numberOf(scanner.text(), scanner.stringStart);
@@ -233,6 +265,7 @@ class IndexReader {
       count,
       nameStarts: this.#nameStarts,
       nameEnds: this.#nameEnds,
+      arePlain: this.#arePlain,
       shards,
       files,
     };
