@@ -31,6 +31,17 @@ export const ERROR_MEANINGS = {
     'a shard name that leads out of the model’s folder, or is not that of a .safetensors file',
   SHARD_MISSING: 'a shard of the index is not there, or no model in the folder, or more than one',
   INDEX_MISMATCH: 'the index has a tensor in a shard that does not have it',
+  NOT_A_CHECKPOINT: 'a file to be converted that is no checkpoint of a known kind',
+  MALFORMED_CHECKPOINT:
+    'a checkpoint whose structure has an error, or more than one reading: its zip file, its pickle, a tensor',
+  CHECKPOINT_LIMIT: 'a checkpoint that would take more memory, time or disk than any real one does',
+  UNSAFE_PICKLE:
+    'a checkpoint that names, or would have Python call, what is not on the list of what tensors are made of',
+  UNSUPPORTED_TENSOR:
+    'a tensor that safetensors cannot hold: quantised, sparse, nested, without data, or of another dtype',
+  SHARED_TENSORS: 'tensors that share memory, of which none covers all of it',
+  NO_TENSORS: 'a checkpoint without tensors where they are looked for',
+  CONVERSION_MISMATCH: 'what was written is not what was to be written',
 } as const;
 
 export type ErrorName = keyof typeof ERROR_MEANINGS;

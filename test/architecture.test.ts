@@ -17,7 +17,25 @@ const BASE = ['escape', 'errors', 'dtypes', 'layout'];
 
 /** Imports of src/ run one way: down this table. Only what a line lists may be imported. */
 const LAYERS: readonly Layer[] = [
-  { name: 'cli', files: /^cli\//, imports: ['index', 'escape'] },
+  { name: 'cli', files: /^cli\//, imports: ['convert', 'index', 'escape'] },
+  {
+    // Beside the public API: a file of another kind is mapped as weight files are (native, opening,
+    // identity), tensors are rounded by the kernels, and an index is written as saveModel writes it.
+    name: 'convert',
+    files: /^convert\//,
+    imports: [
+      'index',
+      'shards',
+      'opening',
+      'identity',
+      'atomic-file',
+      'decode',
+      'native',
+      'path',
+      'arguments',
+      ...BASE,
+    ],
+  },
   { name: 'adapters', files: /^adapters\//, imports: ['index'] },
   {
     name: 'index',
@@ -42,8 +60,9 @@ const LAYERS: readonly Layer[] = [
   },
   {
     name: 'model',
-    files: /^model\//,
+    files: /^model\/(?!shards\.ts$)/,
     imports: [
+      'shards',
       'save',
       'atomic-file',
       'write',
@@ -59,6 +78,7 @@ const LAYERS: readonly Layer[] = [
       ...BASE,
     ],
   },
+  { name: 'shards', files: /^model\/shards\.ts$/, imports: [] },
   {
     name: 'save',
     files: /^write\/(save-file|temporary|writer|ending)\.ts$/,
@@ -197,6 +217,8 @@ const LAYERS: readonly Layer[] = [
 const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
   'update-metadata': ['node:fs/promises', 'node:os', 'node:util'],
   model: ['node:buffer', 'node:crypto', 'node:fs/promises', 'node:os', 'node:path', 'node:util'],
+  convert: ['node:buffer', 'node:fs/promises', 'node:path', 'node:util', 'node:zlib'],
+  shards: ['node:util'],
   'atomic-file': ['node:crypto', 'node:fs', 'node:fs/promises', 'node:os', 'node:path'],
   write: ['node:fs/promises', 'node:os', 'node:util'],
   identity: ['node:fs'],

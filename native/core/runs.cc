@@ -12,7 +12,8 @@ bool AreWithin(const Runs& runs, uint64_t source_bytes, uint64_t target_bytes) {
     if (count == 0) return false;
     bytes = Times(bytes, count);
     (stride < 0 ? before : behind) += Times(count - 1, Distance(stride));
-    if (bytes > source_bytes || before > runs.begin || behind > source_bytes) return false;
+    // Runs may overlap, and be more bytes than their source: a stride of 0 repeats one.
+    if (before > runs.begin || behind > source_bytes) return false;
   }
   return bytes == target_bytes && runs.begin <= source_bytes && behind <= source_bytes - runs.begin;
 }

@@ -1,0 +1,74 @@
+import { crc32 } from 'node:zlib';
+import { SafetensorsError } from '../index.ts';
+import type { Contents, StoragePlace } from './checkpoint.ts';
+import { malformed } from './fault.ts';
+import type { ByteReader } from './mapped-checkpoint.ts';
+import { MOST_PICKLE_BYTES } from './pickle/limits.ts';
+import { PickleStream } from './pickle/stream.ts';
+import type { Trace } from './pickle/trace.ts';
+import type { Value } from './pickle/values.ts';
+import { readZip, type ZipRecord } from './zip.ts';
+
+const PICKLE = '/data.pkl';
+const DATA = '/data/';
+const BYTE_ORDER = '/byteorder';
+
+/** What `torch.save` writes since version 1.6: a zip file with everything in one folder. */
+export async function readArchive(file: ByteReader, trace: Trace): Promise<Contents> {
+  const { path } = file;
+  const records = await readZip(file);
+  const folder = folderOf(records, path);
+  if (records.has(`${folder}/constants.pkl`)) {
+    const message = 'a TorchScript archive, which is a program: save its state_dict() instead';
+    throw new SafetensorsError('UNSAFE_PICKLE', message, { path });
+  }
+  const bigEndian = (await byteOrder(file, records.get(folder + BYTE_ORDER))) === 'big';
+  const pickle = records.get(folder + PICKLE);
+  if (pickle === undefined) throw malformed(path, `no record ${folder}${PICKLE}`);
+  const root = await readPickle(file, pickle, trace);
+  const storages = new Map<string, StoragePlace>();
+  for (const { name, begin, end } of records.values()) {
+    if (name.startsWith(folder + DATA)) {
+      storages.set(name.slice(folder.length + DATA.length), { begin, end });
+    }
+  }
+  return { format: 'PyTorch', root, storages, bigEndian };
+}
+
+/** The one folder that everything is in, named as the file was. */
+function folderOf(records: ReadonlyMap<string, ZipRecord>, path: string): string {
+  const pickles = [...records.keys()].filter((name) => /^[^/]+\/data\.pkl$/.test(name));
+  if (pickles.length !== 1) {
+    const message = `expected one record "…${PICKLE}" in the zip file, found ${pickles.length}`;
+    throw new SafetensorsError('NOT_A_CHECKPOINT', message, { path });
+  }
+  const folder = pickles[0].slice(0, -PICKLE.length);
+  for (const name of records.keys()) {
+    if (!name.startsWith(`${folder}/`)) throw malformed(path, 'records in more than one folder');
+  }
+  return folder;
+}
+
+async function byteOrder(file: ByteReader, record: ZipRecord | undefined): Promise<string> {
+  if (record === undefined) return 'little';
+  const text = record.end - record.begin > 6 ? '' : await textOf(file, record);
+  if (text === 'little' || text === 'big') return text;
+  throw malformed(file.path, 'a byte order that is neither little nor big');
+}
+
+async function textOf(file: ByteReader, { begin, end }: ZipRecord): Promise<string> {
+  return (await file.read(begin, end)).toString('latin1');
+}
+
+async function readPickle(file: ByteReader, record: ZipRecord, trace: Trace): Promise<Value> {
+  const { begin, end } = record;
+  const stream = new PickleStream(file, begin, end);
+  const root = await stream.next(trace);
+  if (stream.at !== end) throw malformed(file.path, 'bytes behind the pickle');
+  // 0 is what PyTorch writes where it is told not to compute any.
+  if (record.crc32 !== 0 && end - begin <= MOST_PICKLE_BYTES) {
+    const found = crc32(await file.read(begin, end));
+    if (found !== record.crc32) throw malformed(file.path, 'a pickle with another checksum');
+  }
+  return root;
+}

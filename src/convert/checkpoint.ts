@@ -1,0 +1,89 @@
+import { SafetensorsError } from '../index.ts';
+import { readArchive } from './archive.ts';
+import { malformed } from './fault.ts';
+import { isLegacy, readLegacy } from './legacy.ts';
+import { MappedCheckpoint } from './mapped-checkpoint.ts';
+import { PickleStream } from './pickle/stream.ts';
+import { Trace } from './pickle/trace.ts';
+import type { PyStorage, Value } from './pickle/values.ts';
+
+/** Where a storage is in the file. */
+export interface StoragePlace {
+  readonly begin: number;
+  readonly end: number;
+}
+
+/** What a checkpoint holds, whatever it is packed in. */
+export interface Contents {
+  /** As it is called in messages. */
+  readonly format: string;
+  /** What its pickle describes. */
+  readonly root: Value;
+  readonly storages: ReadonlyMap<string, StoragePlace>;
+  readonly bigEndian: boolean;
+}
+
+/** A checkpoint that is open, and described. */
+export class Checkpoint implements Disposable {
+  readonly file: MappedCheckpoint;
+  readonly contents: Contents;
+  readonly trace: Trace;
+
+  constructor(file: MappedCheckpoint, contents: Contents, trace: Trace) {
+    this.file = file;
+    this.contents = contents;
+    this.trace = trace;
+  }
+
+  /** @throws {SafetensorsError} where the file does not have it, or has it in another length */
+  placeOf({ key, byteLength }: PyStorage): StoragePlace {
+    const place = this.contents.storages.get(key);
+    if (place === undefined) throw malformed(this.file.path, `storage "${key}" is not in the file`);
+    const found = place.end - place.begin;
+    if (found === byteLength) return place;
+    const message = `storage "${key}": expected ${byteLength} bytes, found ${found}`;
+    throw malformed(this.file.path, message);
+  }
+
+  [Symbol.dispose](): void {
+    this.file.close();
+  }
+}
+
+/**
+ * Opens a checkpoint of any kind that is known.
+ *
+ * @param trace Filled as far as the reading gets, also when it fails.
+ * @throws {SafetensorsError} NOT_A_CHECKPOINT, MALFORMED_CHECKPOINT, CHECKPOINT_LIMIT
+ */
+export async function openCheckpoint(path: string | URL, trace = new Trace()): Promise<Checkpoint> {
+  const file = await MappedCheckpoint.open(path);
+  try {
+    return new Checkpoint(file, await readContents(file, trace), trace);
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+async function readContents(file: MappedCheckpoint, trace: Trace): Promise<Contents> {
+  const start = await file.read(0, Math.min(file.size, 4));
+  if (start.toString('latin1') === 'PK\x03\x04') return readArchive(file, trace);
+  if (!beginsLikePickle(start)) {
+    const message = 'no PyTorch checkpoint: neither a zip file nor a pickle';
+    throw new SafetensorsError('NOT_A_CHECKPOINT', message, { path: file.path });
+  }
+  const stream = new PickleStream(file);
+  const first = await stream.next(trace);
+  if (isLegacy(first)) return readLegacy(file, stream, trace);
+  if (stream.at !== file.size) {
+    throw malformed(file.path, `bytes behind the pickle, from byte ${stream.at}`);
+  }
+  return { format: 'pickle', root: first, storages: new Map(), bigEndian: false };
+}
+
+/** Protocols 2 and later begin with their number; older ones, with what PyTorch or Python writes first. */
+function beginsLikePickle(start: Buffer): boolean {
+  const [first, second] = start;
+  return first === 0x80 ? second <= 5 : /^[L(}\]c\x8a]/.test(start.toString('latin1'));
+}

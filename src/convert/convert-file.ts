@@ -1,0 +1,136 @@
+import { SafetensorsError } from '../index.ts';
+import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
+import { dangerOf } from './dangers.ts';
+import { describe } from './describe.ts';
+import { type Suspicion, Trace } from './pickle/trace.ts';
+import { PyCall } from './pickle/values.ts';
+import { type CheckpointTensor, planTensor } from './plan.ts';
+import { unshare } from './shared.ts';
+import type { TargetDtype } from './target.ts';
+import { flatten, type OtherLeaf } from './tree.ts';
+import type { OutputPlan } from './write.ts';
+
+/**
+ * Bytes that the tensors of one file may have over those of their storages. Views with a stride of 0,
+ * or many of one storage, are large tensors in a small file: one of a few hundred bytes could fill any
+ * disk.
+ */
+export const MOST_EXTRA_BYTES = 2 ** 30;
+
+/** Descriptions of what was skipped that are kept. */
+const MOST_SKIPPED = 1000;
+
+export interface PlanOptions {
+  readonly key: string | undefined;
+  readonly stripPrefix: string | undefined;
+  readonly skipUnknown: boolean;
+  readonly target: TargetDtype | undefined;
+  readonly metadata: ReadonlyMap<string, string>;
+}
+
+/** What is to become of a checkpoint. */
+export interface FilePlan extends OutputPlan {
+  readonly checkpoint: Checkpoint;
+  readonly key: string;
+  readonly links: ReadonlyMap<string, string>;
+  readonly others: readonly OtherLeaf[];
+  readonly leftOut: readonly string[];
+  /** What the pickle would have called, which was skipped. */
+  readonly skipped: readonly string[];
+}
+
+/** Opens a checkpoint and plans its conversion; the caller disposes of `checkpoint`. */
+export async function planFile(path: string, options: PlanOptions): Promise<FilePlan> {
+  const trace = new Trace();
+  const checkpoint = await openCheckpoint(path, trace).catch((error) => {
+    // A pickle that breaks off may have had its effect before.
+    refuseDangers(trace, path, error);
+    throw error;
+  });
+  try {
+    return plan(checkpoint, options);
+  } catch (error) {
+    checkpoint[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function plan(checkpoint: Checkpoint, options: PlanOptions): FilePlan {
+  const { file, contents } = checkpoint;
+  const skipped = checkSuspicions(checkpoint.trace, file.path, options.skipUnknown);
+  const flattened = flatten(contents.root, options.key, file.path);
+  if (flattened.tensors.size === 0) {
+    const message = 'no tensors were found in the checkpoint';
+    throw new SafetensorsError('NO_TENSORS', message, { path: file.path });
+  }
+  const planned: CheckpointTensor[] = [];
+  const names = new Set<string>();
+  for (const [found, leaf] of flattened.tensors) {
+    const name = withoutPrefix(found, options.stripPrefix);
+    if (names.has(name)) throw new RangeError(`stripPrefix: two tensors would be called ${name}`);
+    names.add(name);
+    planned.push(planTensor(name, leaf, checkpoint));
+  }
+  const { tensors, links } = unshare(planned, file.path);
+  checkSize(tensors, file.path);
+  return {
+    checkpoint,
+    file,
+    tensors,
+    links,
+    target: options.target,
+    // As the reference's converter has it: a dropped name, and the one that stands for it.
+    metadata: new Map([['format', 'pt'], ...options.metadata, ...links]),
+    key: flattened.key,
+    others: flattened.others,
+    leftOut: flattened.leftOut,
+    skipped,
+  };
+}
+
+/**
+ * What the pickle would have had Python do besides making tensors.
+ *
+ * @throws {SafetensorsError} UNSAFE_PICKLE, unless that may be skipped
+ */
+function checkSuspicions(trace: Trace, path: string, skipUnknown: boolean): string[] {
+  refuseDangers(trace, path);
+  const [first] = trace.suspicions.filter(isCall).concat(trace.suspicions);
+  if (first === undefined) return [];
+  if (skipUnknown) return trace.suspicions.slice(0, MOST_SKIPPED).map(({ what }) => describe(what));
+  const message =
+    `the pickle names what tensors do not need: ${describe(first.what)}, at its byte ${first.at}. It was ` +
+    'not called; skipUnknown (--skip-unknown) leaves it out';
+  throw new SafetensorsError('UNSAFE_PICKLE', message, { path });
+}
+
+/** @throws {SafetensorsError} UNSAFE_PICKLE, naming the call with its arguments where there is one */
+function refuseDangers({ suspicions }: Trace, path: string, cause?: unknown): void {
+  const dangerous = suspicions.filter(({ what }) => dangerOf(what) !== undefined);
+  const [first] = dangerous.filter(isCall).concat(dangerous);
+  if (first === undefined) return;
+  const { what, at } = first;
+  const message = `the pickle would have Python run ${describe(what)}, at its byte ${at}: ${dangerOf(what)}. It was not run`;
+  throw new SafetensorsError('UNSAFE_PICKLE', message, { path, cause });
+}
+
+function isCall({ what }: Suspicion): boolean {
+  return what instanceof PyCall;
+}
+
+function checkSize(tensors: readonly CheckpointTensor[], path: string): void {
+  const storages = new Map<string, number>();
+  let bytes = 0;
+  for (const { geometry, place } of tensors) {
+    bytes += geometry.elements * geometry.elementBytes;
+    storages.set(place.key, place.byteLength);
+  }
+  for (const byteLength of storages.values()) bytes -= byteLength;
+  if (bytes <= MOST_EXTRA_BYTES) return;
+  const message = `its tensors have ${bytes} bytes more than what they are views of`;
+  throw new SafetensorsError('CHECKPOINT_LIMIT', message, { path });
+}
+
+function withoutPrefix(name: string, prefix: string | undefined): string {
+  return prefix !== undefined && name.startsWith(prefix) ? name.slice(prefix.length) : name;
+}

@@ -1,0 +1,40 @@
+import { stat } from 'node:fs/promises';
+import { checkedPath, fullPathOf } from '../path.ts';
+import { planFile } from './convert-file.ts';
+import { convertFolder } from './folder.ts';
+import { type ConvertOptions, checkOptions } from './options.ts';
+import { bytesOf, type Conversion, convertedFile, convertPlanned, progressOf } from './planned.ts';
+
+/**
+ * Writes the tensors of a PyTorch checkpoint as safetensors: `.bin`, `.pt`, `.pth` and `.ckpt` files, of
+ * any version of PyTorch. The checkpoint is read as data: whatever its pickle says, nothing of it is
+ * imported, called or evaluated. The tensors go from the mapped file to the new one without passing through
+ * the JavaScript heap, but for those whose elements have to be moved or changed, which do in pieces.
+ *
+ * @param input A file; or the folder of a model, `pytorch_model.bin.index.json` with its shards or a
+ *   single file; or such an index.
+ * @param output The file to write; for a folder or an index, the folder to write to. Each file is there
+ *   whole or not at all. Shards that a conversion which was ended has finished are compared and kept.
+ * @throws {SafetensorsError} UNSAFE_PICKLE, MALFORMED_CHECKPOINT, CHECKPOINT_LIMIT, NOT_A_CHECKPOINT,
+ *   UNSUPPORTED_TENSOR, SHARED_TENSORS, NO_TENSORS, INDEX_MISMATCH, SHARD_PATH; CONVERSION_MISMATCH;
+ *   FILE_CHANGED
+ * @throws {TypeError}, {RangeError} for options, and as {@link saveFile} does
+ * @throws {Error} of Node's own shape; the reason of the signal
+ */
+export async function convertCheckpoint(
+  input: string | URL,
+  output: string | URL,
+  options?: ConvertOptions,
+): Promise<Conversion> {
+  const from = checkedPath(input);
+  const to = checkedPath(output);
+  const checked = checkOptions(options);
+  checked.signal?.throwIfAborted();
+  const isFolder = (await stat(fullPathOf(from))).isDirectory();
+  if (isFolder || /\.index\.json$/.test(from)) return convertFolder(from, to, checked);
+  const plan = await planFile(from, checked);
+  using _checkpoint = plan.checkpoint;
+  const progress = progressOf(checked, bytesOf(plan));
+  if (!checked.dryRun) await convertPlanned(plan, to, checked, progress);
+  return { files: [convertedFile(plan, from, to, false)] };
+}

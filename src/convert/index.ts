@@ -1,0 +1,6 @@
+export { convertCheckpoint } from './convert.ts';
+export { linksOf, withLinks } from './links.ts';
+export type { ConvertOptions } from './options.ts';
+export type { Conversion, ConvertedFile, ConvertedTensor } from './planned.ts';
+export type { TargetDtype } from './target.ts';
+export type { OtherLeaf } from './tree.ts';

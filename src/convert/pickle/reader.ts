@@ -1,0 +1,130 @@
+import { isUtf8 } from 'node:buffer';
+import { MOST_INTEGER_BYTES, MOST_LINE_BYTES } from './limits.ts';
+
+/** What is wrong with a pickle, and where. */
+export class PickleFault extends Error {
+  readonly kind: 'malformed' | 'limit' | 'cut';
+  /** Byte of the pickle. */
+  readonly at: number;
+  constructor(kind: 'malformed' | 'limit' | 'cut', message: string, at: number) {
+    super(`${message}, at byte ${at} of the pickle`);
+    this.kind = kind;
+    this.at = at;
+  }
+}
+
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+
+/** The bytes of a pickle, front to back. Its arguments never reach past the frame that they are in. */
+export class PickleReader {
+  readonly #bytes: Buffer;
+  readonly #view: DataView;
+  #at = 0;
+  #frameEnd = 0;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  get at(): number {
+    return this.#at;
+  }
+
+  fault(message: string, kind: 'malformed' | 'limit' = 'malformed'): PickleFault {
+    return new PickleFault(kind, message, this.#at);
+  }
+
+  /** Where the next `length` bytes begin. */
+  #take(length: number): number {
+    const from = this.#at;
+    const end = from + length;
+    if (from < this.#frameEnd && end > this.#frameEnd) {
+      throw this.fault('an argument that reaches past the end of its frame');
+    }
+    if (end > this.#bytes.length) {
+      throw new PickleFault('cut', `${length} bytes are expected, but the pickle ends`, from);
+    }
+    this.#at = end;
+    return from;
+  }
+
+  beginFrame(): void {
+    const length = this.length8();
+    if (this.#at < this.#frameEnd) throw this.fault('a frame within a frame');
+    if (this.#at + length > this.#bytes.length) {
+      throw new PickleFault('cut', `a frame of ${length} bytes, but the pickle ends`, this.#at);
+    }
+    this.#frameEnd = this.#at + length;
+  }
+
+  byte(): number {
+    return this.#bytes[this.#take(1)];
+  }
+
+  uint16(): number {
+    return this.#view.getUint16(this.#take(2), true);
+  }
+
+  uint32(): number {
+    return this.#view.getUint32(this.#take(4), true);
+  }
+
+  int32(): number {
+    return this.#view.getInt32(this.#take(4), true);
+  }
+
+  float64(): number {
+    return this.#view.getFloat64(this.#take(8), false);
+  }
+
+  /** A length of eight bytes. */
+  length8(): number {
+    const length = this.#view.getBigUint64(this.#take(8), true);
+    if (length > BigInt(Number.MAX_SAFE_INTEGER)) throw this.fault(`a length of ${length} bytes`);
+    return Number(length);
+  }
+
+  bytes(length: number): Uint8Array {
+    const from = this.#take(length);
+    return this.#bytes.subarray(from, this.#at);
+  }
+
+  text(length: number): string {
+    const from = this.#take(length);
+    const bytes = this.#bytes.subarray(from, this.#at);
+    // Python lets lone surrogates through; no name of a tensor may have one.
+    if (!isUtf8(bytes)) throw this.fault('text that is not UTF-8');
+    return decoder.decode(bytes);
+  }
+
+  /** Up to the next line feed, which is taken too. */
+  line(): string {
+    const from = this.#at;
+    const limit = Math.min(from + MOST_LINE_BYTES, this.#bytes.length);
+    const end = this.#bytes.subarray(from, limit).indexOf(0x0a);
+    if (end < 0) {
+      if (limit === this.#bytes.length) {
+        throw new PickleFault('cut', 'a line is expected, but the pickle ends', from);
+      }
+      throw this.fault(`a line of over ${MOST_LINE_BYTES} bytes`, 'limit');
+    }
+    return this.text(end + 1).slice(0, -1);
+  }
+
+  /** A two's complement integer of so many bytes. */
+  integer(length: number): number | bigint {
+    if (length > MOST_INTEGER_BYTES) throw this.fault(`an integer of ${length} bytes`, 'limit');
+    const from = this.#take(length);
+    const bytes = Buffer.from(this.#bytes.subarray(from, this.#at)).reverse();
+    if (length === 0) return 0;
+    const unsigned = BigInt(`0x${bytes.toString('hex')}`);
+    return smallest(BigInt.asIntN(8 * length, unsigned));
+  }
+}
+
+/** A number where that is exact. */
+export function smallest(integer: bigint): number | bigint {
+  const number = Number(integer);
+  return Number.isSafeInteger(number) ? number : integer;
+}

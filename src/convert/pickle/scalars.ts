@@ -1,0 +1,138 @@
+import { isUtf8 } from 'node:buffer';
+import { MOST_INTEGER_BYTES } from './limits.ts';
+import { OP } from './opcodes.ts';
+import { type PickleReader, smallest } from './reader.ts';
+import { PyBytes, PyFloat, type Value } from './values.ts';
+
+/** Decimal digits of the longest integer. */
+const MOST_DIGITS = Math.floor(MOST_INTEGER_BYTES * Math.log10(256));
+
+/** The constant that an opcode stands for; `undefined` for opcodes that are none. */
+export function readScalar(opcode: number, reader: PickleReader): Value | undefined {
+  switch (opcode) {
+    case OP.NONE:
+      return null;
+    case OP.NEWTRUE:
+      return true;
+    case OP.NEWFALSE:
+      return false;
+    case OP.BININT:
+      return reader.int32();
+    case OP.BININT1:
+      return reader.byte();
+    case OP.BININT2:
+      return reader.uint16();
+    case OP.LONG1:
+      return reader.integer(reader.byte());
+    case OP.LONG4:
+      return reader.integer(reader.uint32());
+    case OP.INT:
+      return readInt(reader);
+    case OP.LONG:
+      return decimal(reader, reader.line().replace(/L$/, ''));
+    case OP.BINFLOAT:
+      return new PyFloat(reader.float64());
+    case OP.FLOAT:
+      return readFloat(reader);
+    case OP.BINUNICODE:
+      return reader.text(reader.uint32());
+    case OP.SHORT_BINUNICODE:
+      return reader.text(reader.byte());
+    case OP.BINUNICODE8:
+      return reader.text(reader.length8());
+    case OP.UNICODE:
+      return readUnicode(reader);
+    case OP.STRING:
+      return readString(reader);
+    case OP.BINSTRING:
+      return textOrBytes(reader.bytes(reader.uint32()));
+    case OP.SHORT_BINSTRING:
+      return textOrBytes(reader.bytes(reader.byte()));
+    case OP.BINBYTES:
+      return new PyBytes(reader.bytes(reader.uint32()));
+    case OP.SHORT_BINBYTES:
+      return new PyBytes(reader.bytes(reader.byte()));
+    case OP.BINBYTES8:
+    case OP.BYTEARRAY8:
+      return new PyBytes(reader.bytes(reader.length8()));
+    default:
+      return undefined;
+  }
+}
+
+/** `I00` and `I01` were the booleans of protocols 0 and 1. */
+function readInt(reader: PickleReader): Value {
+  const line = reader.line();
+  if (line === '00') return false;
+  if (line === '01') return true;
+  return decimal(reader, line);
+}
+
+function decimal(reader: PickleReader, digits: string): number | bigint {
+  if (!/^[+-]?\d+$/.test(digits)) throw reader.fault('a number that is none');
+  if (digits.length > MOST_DIGITS) {
+    throw reader.fault(`an integer of ${digits.length} digits`, 'limit');
+  }
+  return smallest(BigInt(digits.replace(/^\+/, '')));
+}
+
+function readFloat(reader: PickleReader): PyFloat {
+  const line = reader.line();
+  const special = /^([+-]?)(inf|nan)$/.exec(line);
+  if (special) {
+    const value = special[2] === 'nan' ? Number.NaN : Number.POSITIVE_INFINITY;
+    return new PyFloat(special[1] === '-' ? -value : value);
+  }
+  if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(line)) {
+    throw reader.fault('a number that is none');
+  }
+  return new PyFloat(Number(line));
+}
+
+/** Python's raw-unicode-escape. */
+function readUnicode(reader: PickleReader): string {
+  const line = reader.line();
+  const text = line.replace(/\\u([0-9a-f]{4})|\\U([0-9a-f]{8})/gi, (match, short, long) => {
+    const code = Number.parseInt(short ?? long, 16);
+    return code <= 0x10ffff ? String.fromCodePoint(code) : match;
+  });
+  if (!text.isWellFormed()) throw reader.fault('text with half a surrogate pair');
+  return text;
+}
+
+const ESCAPES: Readonly<Record<string, string>> = {
+  '\\': '\\',
+  "'": "'",
+  '"': '"',
+  a: '\x07',
+  b: '\b',
+  f: '\f',
+  n: '\n',
+  r: '\r',
+  t: '\t',
+  v: '\v',
+};
+
+/** A literal of Python 2, in quotes. */
+function readString(reader: PickleReader): string | PyBytes {
+  const line = reader.line();
+  const quote = line[0];
+  if (line.length < 2 || (quote !== "'" && quote !== '"') || !line.endsWith(quote)) {
+    throw reader.fault('a string without its quotes');
+  }
+  const text = line
+    .slice(1, -1)
+    .replace(/\\(?:x([0-9a-f]{2})|([0-7]{1,3})|([\\'"abfnrtv]))/gi, (match, hex, octal, letter) => {
+      if (hex !== undefined) return String.fromCharCode(Number.parseInt(hex, 16));
+      if (octal !== undefined) return String.fromCharCode(Number.parseInt(octal, 8) & 0xff);
+      return ESCAPES[letter] ?? match;
+    });
+  return textOrBytes(Buffer.from(text, 'latin1'));
+}
+
+/** A `str` of Python 2: text where it can be. */
+function textOrBytes(bytes: Uint8Array): string | PyBytes {
+  return isUtf8(bytes)
+    ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString()
+    : new PyBytes(bytes);
+}

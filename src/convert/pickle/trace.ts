@@ -1,0 +1,31 @@
+import type { PyCall, PyGlobal } from './values.ts';
+
+/** What a pickle would have Python do that is not on the list. */
+export interface Suspicion {
+  /** Byte of the pickle. */
+  readonly at: number;
+  /** What would be imported, or called with which arguments. */
+  readonly what: PyGlobal | PyCall;
+}
+
+export interface TracedGlobal {
+  readonly global: PyGlobal;
+  /** Byte of the pickle. */
+  readonly at: number;
+  /** Whether it is one of those that checkpoints are made of. */
+  readonly listed: boolean;
+}
+
+/** What has been seen of pickles, whether that went well or not. */
+export class Trace {
+  /** Every name that Python would import, once each, in order. */
+  readonly globals = new Map<string, TracedGlobal>();
+  readonly suspicions: Suspicion[] = [];
+
+  add(other: Trace): void {
+    for (const [id, global] of other.globals) {
+      if (!this.globals.has(id)) this.globals.set(id, global);
+    }
+    for (const suspicion of other.suspicions) this.suspicions.push(suspicion);
+  }
+}

@@ -1,0 +1,93 @@
+import type { Dtype } from '../dtypes.ts';
+import type { FilePlan } from './convert-file.ts';
+import type { CheckedOptions } from './options.ts';
+import { writtenDtype } from './target.ts';
+import type { OtherLeaf } from './tree.ts';
+import { verifyOutput, type WorkOptions, writeOutput } from './write.ts';
+
+/** A tensor of a checkpoint and of the file that it is written to. */
+export interface ConvertedTensor {
+  readonly name: string;
+  /** As it is written. */
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+}
+
+/** One file that was written, or would be. */
+export interface ConvertedFile {
+  readonly input: string;
+  readonly output: string;
+  /** Where in the checkpoint the tensors were. */
+  readonly key: string;
+  readonly tensors: readonly ConvertedTensor[];
+  /** Bytes of the tensors, as they are written. */
+  readonly byteLength: number;
+  /** Names of tensors that are others under a second name, and the name that those are written under. */
+  readonly links: ReadonlyMap<string, string>;
+  /** What the same part of the checkpoint has besides tensors. */
+  readonly others: readonly OtherLeaf[];
+  /** Keys of the other parts. */
+  readonly leftOut: readonly string[];
+  /** What the pickle would have had Python make, and was skipped. */
+  readonly skipped: readonly string[];
+  /** Whether it was there already, from the same checkpoint. */
+  readonly kept: boolean;
+}
+
+/** What {@link convertCheckpoint} has written, or would. */
+export interface Conversion {
+  readonly files: readonly ConvertedFile[];
+  /** The index of a model of several files. */
+  readonly index?: string;
+}
+
+/** Writes a file, and compares it. */
+export async function convertPlanned(
+  plan: FilePlan,
+  output: string,
+  { fsync, verify }: CheckedOptions,
+  work: WorkOptions,
+): Promise<void> {
+  await writeOutput(plan, output, { ...work, fsync });
+  if (verify) await verifyOutput(plan, output, work);
+}
+
+/** Bytes of the tensors of a file, as they are written. */
+export function bytesOf({ tensors, target }: FilePlan): number {
+  return tensors.reduce((sum, { dtype, geometry }) => {
+    const rounded = writtenDtype(dtype, target) !== dtype;
+    const bytes = rounded ? (target === 'F32' ? 4 : 2) : geometry.elementBytes;
+    return sum + geometry.elements * bytes;
+  }, 0);
+}
+
+/** Counts what is written and what is compared, of `bytes` of tensors. */
+export function progressOf(
+  { signal, verify, onProgress }: CheckedOptions,
+  bytes: number,
+): WorkOptions {
+  const totalBytes = verify ? 2 * bytes : bytes;
+  let done = 0;
+  const onBytes = (more: number) => {
+    // Headers are written too.
+    done = Math.min(done + more, totalBytes);
+    onProgress?.({ bytes: done, totalBytes });
+  };
+  return { signal, onBytes };
+}
+
+export function convertedFile(
+  plan: FilePlan,
+  input: string,
+  output: string,
+  kept: boolean,
+): ConvertedFile {
+  const { key, links, others, leftOut, skipped, target } = plan;
+  const tensors = plan.tensors.map(({ name, dtype, geometry }) => ({
+    name,
+    dtype: writtenDtype(dtype, target),
+    shape: geometry.shape,
+  }));
+  const byteLength = bytesOf(plan);
+  return { input, output, key, tensors, byteLength, links, others, leftOut, skipped, kept };
+}

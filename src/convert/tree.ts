@@ -1,0 +1,185 @@
+import { quoteName } from '../escape.ts';
+import { SafetensorsError } from '../index.ts';
+import { describe } from './describe.ts';
+import { malformed } from './fault.ts';
+import {
+  PyArray,
+  PyCall,
+  PyDict,
+  PyList,
+  PySet,
+  PyStorage,
+  PyTensor,
+  PyTuple,
+  type Value,
+} from './pickle/values.ts';
+
+/** A tensor of a checkpoint, before anything of it is checked. */
+export type Leaf = PyTensor | PyArray;
+
+/** What a checkpoint has besides tensors. */
+export interface OtherLeaf {
+  /** Keys and indices that lead to it, joined by dots. */
+  readonly path: string;
+  /** In short, as Python would write it. */
+  readonly value: string;
+}
+
+export interface Flattened {
+  /** The key that they are under; empty for all that there is. */
+  readonly key: string;
+  readonly tensors: ReadonlyMap<string, Leaf>;
+  /** In the same part of the checkpoint. */
+  readonly others: readonly OtherLeaf[];
+  /** Keys of parts that are left out. */
+  readonly leftOut: readonly string[];
+}
+
+/** Where training scripts keep the state dict of a model, among other things. */
+const USUAL_KEYS = ['state_dict', 'model_state_dict', 'model', 'module'];
+
+/** Bounds of a walk. Values may be in many places: what is short as a pickle may be endless as a tree. */
+const MOST_VISITS = 4_000_000;
+const MOST_DEPTH = 64;
+const MOST_NAME_UNITS = 4096;
+const MOST_UNITS = 100_000_000;
+
+/**
+ * The tensors of a part of a checkpoint by name: keys and indices, joined by dots.
+ *
+ * @param key Where the part is, as keys joined by dots; empty for all. Without, the state dict: all that
+ *   there is when that has tensors itself, else what is under one of the usual keys, else all.
+ * @throws {RangeError} for a key that is not there
+ */
+export function flatten(root: Value, key: string | undefined, path: string): Flattened {
+  const part = key === undefined ? usualPart(root) : { key, value: find(root, key, path) };
+  const tensors = new Map<string, Leaf>();
+  const others: OtherLeaf[] = [];
+  const open: { name: string; value: Value; depth: number }[] = [
+    { name: '', value: part.value, depth: 0 },
+  ];
+  // As they are found, not as they are looked at: what waits takes memory too.
+  let visits = 0;
+  let units = 0;
+  const tooMuch = () => limit(path, 'more, or more deeply nested, than any checkpoint is');
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const { name, value, depth } = next;
+    units += name.length;
+    if (depth > MOST_DEPTH || units > MOST_UNITS) {
+      throw tooMuch();
+    }
+    if (isLeaf(value)) {
+      const leaf = name === '' ? 'tensor' : name;
+      if (tensors.has(leaf)) throw malformed(path, `two tensors of the name ${quoteName(leaf)}`);
+      tensors.set(leaf, value);
+      continue;
+    }
+    const children = childrenOf(value);
+    if (children === undefined) {
+      others.push({ path: name, value: describe(value) });
+      continue;
+    }
+    visits += children.length;
+    if (visits > MOST_VISITS) throw tooMuch();
+    // Backwards, since the last is taken first: so that tensors keep their order.
+    for (let i = children.length - 1; i >= 0; i--) {
+      const [child, childValue] = children[i];
+      const childName = name === '' ? child : `${name}.${child}`;
+      if (childName.length > MOST_NAME_UNITS) throw limit(path, 'a name that is too long');
+      open.push({ name: childName, value: childValue, depth: depth + 1 });
+    }
+  }
+  return { key: part.key, tensors, others, leftOut: part.leftOut ?? [] };
+}
+
+/** All storages that a value has anything to do with, by key. */
+export function storagesOf(root: Value): Map<string, PyStorage> {
+  const storages = new Map<string, PyStorage>();
+  const seen = new Set<Value>();
+  const open: Value[] = [root];
+  while (open.length > 0) {
+    const value = open.pop() as Value;
+    if (typeof value !== 'object' || value === null || seen.has(value)) continue;
+    seen.add(value);
+    if (value instanceof PyTensor) {
+      if (typeof value.fields !== 'string') open.push(value.fields.storage);
+    } else if (value instanceof PyStorage) storages.set(value.key, value);
+    else if (value instanceof PyCall) open.push(value.callable, value.args);
+    else if (value instanceof PyDict) {
+      for (const key of value.keys) open.push(key);
+      for (const item of value.values) open.push(item);
+    } else if (value instanceof PyTuple || value instanceof PyList || value instanceof PySet) {
+      for (const item of value.items) open.push(item);
+    }
+  }
+  return storages;
+}
+
+function usualPart(root: Value): { key: string; value: Value; leftOut?: string[] } {
+  if (!(root instanceof PyDict) || root.values.some(isLeaf)) return { key: '', value: root };
+  for (const key of USUAL_KEYS) {
+    const places = root.keys.flatMap((found, i) => (found === key ? [i] : []));
+    if (places.length !== 1) continue;
+    const value = root.values[places[0]];
+    if (!(value instanceof PyDict) || !value.values.some(isLeaf)) continue;
+    const leftOut = root.keys
+      .filter((other) => other !== key)
+      .map((other) => keyText(other) ?? '…');
+    return { key, value, leftOut };
+  }
+  return { key: '', value: root };
+}
+
+/** What a path leads to; where keys have dots themselves, the longest that fits. */
+function find(root: Value, key: string, path: string): Value {
+  let value = root;
+  let rest = key;
+  while (rest !== '') {
+    const children = childrenOf(value) ?? [];
+    const fitting = children.filter(([name]) => rest === name || rest.startsWith(`${name}.`));
+    const longest = fitting.reduce((most, [name]) => Math.max(most, name.length), 0);
+    const found = fitting.filter(([name]) => name.length === longest);
+    if (found.length > 1) throw malformed(path, `two entries of the key ${quoteName(rest)}`);
+    if (found.length === 0) {
+      const there = children.slice(0, 8).map(([name]) => quoteName(name));
+      throw new RangeError(
+        `key: expected one that the checkpoint has (${there.join(', ')}${children.length > 8 ? ', …' : ''}), ` +
+          `found ${quoteName(key)}`,
+      );
+    }
+    value = found[0][1];
+    rest = rest.slice(longest + 1);
+  }
+  return value;
+}
+
+function isLeaf(value: Value): value is Leaf {
+  return value instanceof PyTensor || value instanceof PyArray;
+}
+
+/** What a container holds, by name; `undefined` for what is shown as a whole. */
+function childrenOf(value: Value): [string, Value][] | undefined {
+  if (value instanceof PyDict) {
+    if (value.keys.length === 0) return undefined;
+    return value.keys.map((key, i) => [keyText(key) ?? describe(key), value.values[i]]);
+  }
+  if (!(value instanceof PyList || value instanceof PyTuple)) return undefined;
+  // A list of numbers is one thing.
+  const { items } = value;
+  if (!items.some((item) => isLeaf(item) || isContainer(item))) return undefined;
+  return items.map((item, i) => [`${i}`, item]);
+}
+
+function isContainer(value: Value): boolean {
+  return value instanceof PyDict || value instanceof PyList || value instanceof PyTuple;
+}
+
+function keyText(key: Value): string | undefined {
+  return typeof key === 'string' || typeof key === 'number' || typeof key === 'bigint'
+    ? `${key}`
+    : undefined;
+}
+
+function limit(path: string, message: string): SafetensorsError {
+  return new SafetensorsError('CHECKPOINT_LIMIT', message, { path });
+}

