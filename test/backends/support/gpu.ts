@@ -1,3 +1,4 @@
+import { tmpdir } from 'node:os';
 import { create, globals } from 'webgpu';
 
 Object.assign(globalThis, globals);
@@ -21,8 +22,9 @@ const TRIES: readonly { backend: string; options: GPURequestAdapterOptions }[] =
   { backend: 'null', options: {} },
 ];
 
-/** Without a screen, EGL has to be told. */
+/** Without a screen, EGL has to be told; Mesa asks for the other. */
 process.env.EGL_PLATFORM ??= 'surfaceless';
+process.env.XDG_RUNTIME_DIR ??= tmpdir();
 
 let gpu: GPU | undefined;
 
@@ -42,6 +44,15 @@ export async function testedDevice(): Promise<TestedDevice> {
     return { device, stores, end: () => device.destroy() };
   }
   throw new Error('Dawn has no backend at all');
+}
+
+/** The backend of Dawn that {@link testedDevice} would take, but for `null`. */
+export async function storingBackend(): Promise<string | undefined> {
+  for (const { backend, options } of TRIES) {
+    const adapter = await create([`backend=${backend}`]).requestAdapter(options);
+    if (adapter) return backend === 'null' ? undefined : backend;
+  }
+  return undefined;
 }
 
 /** What is in a buffer. */
