@@ -380,6 +380,20 @@ describe('includes of C++', () => {
     }
   });
 
+  const nativeTests = filesOf('test/native', /\.(cc|h)$/);
+
+  it('of test/native need no Node: of core/, of kernels/ and beside them', () => {
+    expect(nativeTests.length).toBeGreaterThan(5);
+    for (const file of nativeTests) {
+      for (const { target, quoted } of includesOf(file)) {
+        expect(target, file).not.toMatch(/napi|node_api|node\.h|v8|uv\.h/);
+        if (!quoted || nativeTests.includes(posix.join(dirname(file), target))) continue;
+        expect(target, file).toMatch(/^(core|kernels)\//);
+        expect(natives, `${file} includes a file that is there`).toContain(`native/${target}`);
+      }
+    }
+  });
+
   it('of napi.h are one', () => {
     const including = natives.filter((file) =>
       includesOf(file).some(({ target }) => target === 'napi.h'),

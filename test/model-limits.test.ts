@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { openModel, safeOpenSync } from '../src/index.ts';
 import type { Holdings } from './children/support/process.ts';
 import { anyModel, compactHeader, fileOf, looseHeader } from './support/arbitraries.ts';
+import { growthBound } from './support/bounds.ts';
 import { childReport, runCommand } from './support/child.ts';
 import { thrownBy } from './support/errors.ts';
 import { INDEX, indexOf, shardName, u8, writeModel } from './support/models.ts';
@@ -156,7 +157,7 @@ describe('memory', () => {
       );
       expect(after.descriptors).toBe(before.descriptors);
       if (process.platform === 'linux') expect(after.mappings).toBe(0);
-      expect(after.rssBytes - before.rssBytes).toBeLessThan(32 * MEGABYTE);
+      expect(after.rssBytes - before.rssBytes).toBeLessThan(growthBound(32 * MEGABYTE));
     },
     120_000,
   );

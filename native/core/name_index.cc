@@ -86,13 +86,14 @@ size_t NameIndex::InsertDistinct() const {
   const auto name_at = [&](size_t i) {
     return bytes.subspan(static_cast<size_t>(starts[i]), static_cast<size_t>(ends[i] - starts[i]));
   };
+  const auto lies_in_bytes = [&](size_t i) {
+    return starts[i] >= 0 && starts[i] <= ends[i] && static_cast<size_t>(ends[i]) <= bytes.size();
+  };
   for (size_t first = 0; first < count; first += kBatch) {
-    const size_t batch = std::min(kBatch, count - first);
-    for (size_t i = 0; i < batch; ++i) {
-      const int32_t start = starts[first + i];
-      const int32_t end = ends[first + i];
-      if (start < 0 || end < start || static_cast<size_t>(end) > bytes.size()) return first + i;
-      names[i] = name_at(first + i);
+    const size_t wanted = std::min(kBatch, count - first);
+    size_t batch = 0;
+    for (; batch < wanted && lies_in_bytes(first + batch); ++batch) {
+      names[batch] = name_at(first + batch);
     }
     size_t hashed = 0;
     for (; hashed + kLanes <= batch; hashed += kLanes) {
@@ -110,6 +111,7 @@ size_t NameIndex::InsertDistinct() const {
       slots[2 * slot] = static_cast<int32_t>(first + i + 1);
       slots[2 * slot + 1] = static_cast<int32_t>(hashes[i]);
     }
+    if (batch < wanted) return first + batch;
   }
   return count;
 }

@@ -217,7 +217,8 @@ export interface Mutation {
   text: string;
 }
 
-const FRAGMENTS = [
+/** What headers are made of, and what looks like it. */
+export const FRAGMENTS = [
   ...'{}[]",:\\0123456789-+.eE ntfaF8IBU\t\n\r\0\u000b\u007f',
   '\\u0000',
   '\\ud800',

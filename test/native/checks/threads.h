@@ -1,0 +1,18 @@
+// What several threads do at once with what they share.
+#pragma once
+
+#include <cstdint>
+
+namespace safetensors::test {
+
+// Every target on every thread.
+void TargetsOnThreads(uint64_t rounds, uint64_t seed);
+
+// One mapping: gathered from, decoded, paged in and counted by threads that let go of it in any
+// order, while whoever opened it closes it.
+void SharedMapping(uint64_t rounds, uint64_t seed);
+
+// Files mapped into one range at once.
+void SharedRange(uint64_t rounds, uint64_t seed);
+
+}  // namespace safetensors::test
