@@ -7,6 +7,7 @@
         "native/binding_buffer.cc",
         "native/binding_file.cc",
         "native/binding_gather.cc",
+        "native/binding_guard.cc",
         "native/binding_hold.cc",
         "native/binding_names.cc",
         "native/binding_kernels.cc",
@@ -15,14 +16,17 @@
         "native/binding_range.cc",
         "native/binding_text.cc",
         "native/binding_weak.cc",
+        "native/core/fault_guard_posix.cc",
         "native/core/file_posix.cc",
         "native/core/file_system_posix.cc",
         "native/core/gather.cc",
+        "native/core/guarded_ranges.cc",
         "native/core/mapping_posix.cc",
         "native/core/memory_posix.cc",
         "native/core/name_index.cc",
         "native/core/output_posix.cc",
         "native/core/page_in_job_posix.cc",
+        "native/core/previous_handler_posix.cc",
         "native/core/residency_posix.cc",
         "native/core/runs.cc",
         "native/core/text.cc",
@@ -65,7 +69,13 @@
             # The C++ runtime goes inside, so that the prebuilt binary loads where it is older; its
             # symbols are hidden, so that what is not used goes, and with it needs for a newer glibc.
             # libgcc stays outside: inside it needs glibc 2.35, and Node itself loads it anyway.
-            "ldflags": ["-static-libstdc++", "-Wl,--exclude-libs,ALL", "-Wl,--gc-sections"],
+            # Never unloaded, not even with the last thread that uses it: its signal handler stays.
+            "ldflags": [
+              "-static-libstdc++",
+              "-Wl,--exclude-libs,ALL",
+              "-Wl,--gc-sections",
+              "-Wl,-z,nodelete",
+            ],
           },
         ],
         [

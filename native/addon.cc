@@ -1,6 +1,7 @@
-// Registration. The addon keeps no state of its own: everything it makes belongs to a JavaScript
-// value (a handle or an ArrayBuffer), whose finalizer Node runs at the latest when the environment
-// ends. A thread may thus load the addon, be terminated at any moment, and leave nothing behind.
+// Registration. Everything the addon makes belongs to a JavaScript value (a handle or an
+// ArrayBuffer), whose finalizer Node runs at the latest when the environment ends. A thread may
+// thus load the addon, be terminated at any moment, and leave nothing behind; but the fault handler
+// stays, which is the process's, and for its sake the addon is never unloaded (binding.gyp).
 #include "binding.h"
 
 namespace safetensors {
@@ -12,6 +13,9 @@ Napi::Error ToError(Napi::Env env, const Status& status) {
     error.Set("notAFile", Napi::String::New(env, status.not_a_file));
   } else {
     error.Set("errno", Napi::Number::New(env, -status.error));
+  }
+  if (status.offset) {
+    error.Set("offset", Napi::Number::New(env, static_cast<double>(*status.offset)));
   }
   return error;
 }
@@ -50,6 +54,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   safetensors::RegisterBuffer(env, exports);
   safetensors::RegisterHold(env, exports);
   safetensors::RegisterWeak(env, exports);
+  safetensors::RegisterGuard(env, exports);
   safetensors::RegisterNames(env, exports);
   safetensors::RegisterText(env, exports);
   safetensors::RegisterPages(env, exports);

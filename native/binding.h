@@ -15,6 +15,7 @@ void RegisterRange(Napi::Env env, Napi::Object exports);    // binding_range.cc
 void RegisterBuffer(Napi::Env env, Napi::Object exports);   // binding_buffer.cc
 void RegisterHold(Napi::Env env, Napi::Object exports);     // binding_hold.cc
 void RegisterWeak(Napi::Env env, Napi::Object exports);     // binding_weak.cc
+void RegisterGuard(Napi::Env env, Napi::Object exports);    // binding_guard.cc
 void RegisterNames(Napi::Env env, Napi::Object exports);    // binding_names.cc
 void RegisterText(Napi::Env env, Napi::Object exports);     // binding_text.cc
 void RegisterPages(Napi::Env env, Napi::Object exports);    // binding_pages.cc
@@ -23,7 +24,7 @@ void RegisterOutput(Napi::Env env, Napi::Object exports);   // binding_output.cc
 void RegisterKernels(Napi::Env env, Napi::Object exports);  // binding_kernels.cc
 
 // A failure of the core as a JavaScript Error; src/native.ts gives it Node's message and code.
-// Properties: `errno` (negative, as Node has it) and `syscall`, or `notAFile`.
+// Properties: `errno` (negative, as Node has it) and `syscall`, or `notAFile`; `offset`.
 Napi::Error ToError(Napi::Env env, const Status& status);
 
 // A whole number of bytes that a double holds exactly; nothing for any other value.

@@ -41,6 +41,17 @@ Napi::Value Release(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
+const Mapping* UnwrapMapping(const Napi::Value& value) {
+  if (value.IsExternal()) {
+    const auto external = value.As<Napi::External<Hold>>();
+    if (external.CheckTypeTag(&kHoldTag) && external.Data()->mapping != nullptr) {
+      return external.Data()->mapping.get();
+    }
+  }
+  const FileHandle* const handle = UnwrapOpenFileHandle(value);
+  return handle == nullptr ? nullptr : handle->mapping.get();
+}
+
 void RegisterHold(Napi::Env env, Napi::Object exports) {
   exports.Set("hold", Napi::Function::New(env, MakeHold, "hold"));
   exports.Set("release", Napi::Function::New(env, Release, "release"));

@@ -2,6 +2,7 @@
 // on another thread and returns a promise; preferHugePages.
 #include <string_view>
 
+#include "core/fault_guard.h"
 #include "core/memory.h"
 #include "kernels/blocks.h"
 #include "promise_work.h"
@@ -14,6 +15,12 @@ namespace {
 // their memory meanwhile (moving or resizing it) src/ tells callers not to; closing a mapped file
 // is taken care of there, by a hold on the mapping.
 using Job = std::function<Status()>;
+
+// Whether what has been read is what the file has, where the memory is mapped from one.
+Status CheckIntact(std::span<const std::byte> memory) {
+  const std::optional<uint64_t> lost = LostFrom(memory);
+  return lost ? Status::Lost(*lost) : Status::Ok();
+}
 
 template <typename T>
 struct Array {
@@ -81,7 +88,7 @@ Job DecodeJob(const Napi::CallbackInfo& info) {
     const Stores stores = StoresTo(target, large);
     decode(source.data, target.data, target.length, stores);
     FinishStores(stores);
-    return status;
+    return CheckIntact(source.bytes());
   };
 }
 
@@ -115,7 +122,7 @@ Job DecodeTilesJob(const Napi::CallbackInfo& info) {
     const Stores stores = StoresTo(target, large);
     DecodeTiles(*kernels, format, weights.data, scales.data, target.data, rows, tiles, stores);
     FinishStores(stores);
-    return status;
+    return CheckIntact(weights.bytes());
   };
 }
 
@@ -140,7 +147,8 @@ Job DecodeMxfp4Job(const Napi::CallbackInfo& info) {
     const Stores stores = StoresTo(target, large);
     DecodeMxfp4(*kernels, blocks.data, scales.data, target.data, count, stores);
     FinishStores(stores);
-    return Status::Ok();
+    const Status status = CheckIntact(blocks.bytes());
+    return status.ok() ? CheckIntact(scales.bytes()) : status;
   };
 }
 
@@ -156,8 +164,9 @@ Job EncodeJob(const Napi::CallbackInfo& info) {
   if (encode == nullptr || !Fits(*format, source->length, target->length)) return {};
   return [=, source = *source, target = *target, saturate = *saturate] {
     const Status status = CheckEndReadable(source.bytes());
-    if (status.ok()) encode(source.data, target.data, source.length, saturate);
-    return status;
+    if (!status.ok()) return status;
+    encode(source.data, target.data, source.length, saturate);
+    return CheckIntact(source.bytes());
   };
 }
 

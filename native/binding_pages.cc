@@ -87,16 +87,14 @@ Napi::Value PageInBytes(const Napi::CallbackInfo& info) {
 }
 
 // pageInFinished(job): boolean
-// Throws what the job failed of, with `offset`: where in the mapping.
+// Throws what the job failed of.
 Napi::Value PageInFinished(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const PageInJob* const job = UnwrapJob(info[0]);
   if (job == nullptr) return env.Undefined();
   if (!job->finished()) return Napi::Boolean::New(env, false);
   if (!job->failure()) return Napi::Boolean::New(env, true);
-  Napi::Error error = ToError(env, job->failure()->status);
-  error.Set("offset", Napi::Number::New(env, static_cast<double>(job->failure()->offset)));
-  error.ThrowAsJavaScriptException();
+  ToError(env, *job->failure()).ThrowAsJavaScriptException();
   return env.Undefined();
 }
 

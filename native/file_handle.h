@@ -68,4 +68,7 @@ Napi::Value WrapFileHandle(Napi::Env env, FileHandle handle);
 // nullptr, with a TypeError pending, when the value is no handle of this addon or is closed.
 FileHandle* UnwrapOpenFileHandle(const Napi::Value& value);
 
+// The mapping of an open handle or of a hold; nullptr, with a TypeError pending, for anything else.
+const Mapping* UnwrapMapping(const Napi::Value& value);  // binding_hold.cc
+
 }  // namespace safetensors

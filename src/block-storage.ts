@@ -4,13 +4,14 @@ import { allocateBlock, fillBlocks, PIECE_BYTES } from './block-filling.ts';
 import { BlockPages, extentOf } from './block-pages.ts';
 import { Blocks, type Extent } from './blocks.ts';
 import { CopyStorage } from './buffer-storage.ts';
-import type { ByteReader, DataPlace } from './byte-reader.ts';
+import type { ByteReader } from './byte-reader.ts';
 import { Copies } from './copies.ts';
 import { allocate, inPieces, LANES, nativeRuns } from './gathering.ts';
 import { native } from './native.ts';
 import type { Pages } from './pages.ts';
+import type { DataPlace } from './paging-error.ts';
 import { type Runs, spanOf } from './slice.ts';
-import { type Backend, Storage, type Window } from './storage.ts';
+import { type Backend, type FilePlace, Storage, type Window } from './storage.ts';
 
 /** A block that is being read, as long as anybody waits for it. */
 interface Loading {
@@ -47,6 +48,15 @@ export class BlockStorage extends Storage {
 
   override get isCopy(): boolean {
     return true;
+  }
+
+  override fileAt(position: number): FilePlace {
+    return this.#reader.fileAt(position);
+  }
+
+  override checkFiles(): void {
+    this.assertOpen();
+    this.#reader.check();
   }
 
   override isThere(begin: number, end: number): boolean {

@@ -1,16 +1,9 @@
 import { SafetensorsError, systemError } from './errors.ts';
-import type { HeaderTable } from './header/table.ts';
+import type { MappedFiles } from './mapped-files.ts';
 import { type FileHandle, type NativeFailure, native } from './native.ts';
 import { MappedPages, type Pages } from './pages.ts';
-import { pagingError } from './paging-error.ts';
-
-/** The tensors of which bytes are, for errors. */
-export interface DataPlace {
-  readonly table: HeaderTable;
-  /** Where the data begins, as positions count. */
-  readonly dataStart: number;
-  readonly path: string;
-}
+import { type DataPlace, pagingError } from './paging-error.ts';
+import type { FilePlace } from './storage.ts';
 
 /**
  * Bytes of one or many files, read into memory of JavaScript's own. Positions count from the start of the
@@ -29,6 +22,13 @@ export interface ByteReader {
   readSync(position: number, target: Uint8Array): void;
   /** {@link readSync} on another thread; what is being read is read to its end, whoever closes meanwhile. */
   read(position: number, target: Uint8Array): Promise<void>;
+  /** The file that a position is in, and where. */
+  fileAt(position: number): FilePlace;
+  /**
+   * Makes sure that no file has lost pages; only files that are mapped lose any.
+   * @throws {SafetensorsError} FILE_CHANGED
+   */
+  check(): void;
   close(): void;
 }
 
@@ -77,6 +77,13 @@ export class FileReader implements ByteReader {
     }
   }
 
+  fileAt(position: number): FilePlace {
+    const { path, start } = this.#fileAt(position);
+    return { path, offset: position - start };
+  }
+
+  check(): void {}
+
   close(): void {
     native().close(this.handle);
     for (const { handle } of this.#files) if (handle !== this.handle) native().close(handle);
@@ -123,28 +130,42 @@ export class FileReader implements ByteReader {
 export class MappingReader implements ByteReader {
   readonly handle: FileHandle;
   readonly pages: Pages;
-  readonly #place: DataPlace;
+  readonly #files: MappedFiles;
 
-  constructor(handle: FileHandle, place: DataPlace) {
-    this.handle = handle;
-    this.pages = new MappedPages(handle);
-    this.#place = place;
+  constructor(files: MappedFiles) {
+    this.handle = files.handle;
+    this.pages = new MappedPages(files.handle);
+    this.#files = files;
   }
 
   readSync(position: number, target: Uint8Array): void {
     try {
       native().gather(this.handle, run(position, target), target, 0, target.length);
     } catch (error) {
-      throw pagingError(this.#place, error, position);
+      throw pagingError(this.#files, error, position);
     }
+    this.#files.assertIntact(position, position + target.length);
   }
 
   async read(position: number, target: Uint8Array): Promise<void> {
+    // Also when the handle is closed meanwhile.
+    const hold = native().hold(this.handle);
     try {
       await native().gatherAsync(this.handle, run(position, target), target, 0, target.length);
+      this.#files.assertIntact(position, position + target.length, hold);
     } catch (error) {
-      throw pagingError(this.#place, error, position);
+      throw pagingError(this.#files, error, position);
+    } finally {
+      native().release(hold);
     }
+  }
+
+  fileAt(position: number): FilePlace {
+    return this.#files.fileAt(position);
+  }
+
+  check(): void {
+    this.#files.check();
   }
 
   close(): void {

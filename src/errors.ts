@@ -23,7 +23,8 @@ export const ERROR_MEANINGS = {
   NOT_SAFETENSORS: 'another kind of file; the message names which, and what to do',
   TENSOR_NOT_FOUND: 'no tensor of that name; the message gives the nearest names',
   CLOSED: 'the container has been closed, or the writer finished or discarded',
-  FILE_CHANGED: 'the file was replaced, removed, resized or rewritten since it was opened',
+  FILE_CHANGED:
+    'the file was replaced, removed, resized or rewritten since it was opened, or has lost pages',
   MEMORY_LIMIT: 'more would be read into memory than is available',
   SLICE_RANGE: 'a slice that the tensor or its dtype does not have',
   UNSUPPORTED_DTYPE: 'an operation that does not exist for this dtype',

@@ -1,7 +1,9 @@
 import { BlockStorage } from './block-storage.ts';
-import { type DataPlace, FileReader, MappingReader, type ReadFile } from './byte-reader.ts';
+import { FileReader, MappingReader, type ReadFile } from './byte-reader.ts';
+import { MappedFiles, type MappedPlace } from './mapped-files.ts';
 import { MappedStorage } from './mapped-storage.ts';
 import { type FileHandle, native } from './native.ts';
+import type { DataPlace } from './paging-error.ts';
 import type { Storage } from './storage.ts';
 
 /**
@@ -13,14 +15,12 @@ const NO_EXTERNAL_BUFFERS = 'SAFETENSORS_MMAP_NO_EXTERNAL_BUFFERS';
 let allowsExternalBuffers: boolean | undefined;
 
 /** Tensors of files that are mapped: seen where they are, or copied where the runtime has it no other way. */
-export function storageOfMapped(
-  handle: FileHandle,
-  place: DataPlace & { readonly byteLength: number },
-): Storage {
+export function storageOfMapped(handle: FileHandle, place: MappedPlace): Storage {
   allowsExternalBuffers ??=
     process.env[NO_EXTERNAL_BUFFERS] !== '1' && native().allowsExternalBuffers();
-  if (allowsExternalBuffers) return new MappedStorage(handle, place.table, place);
-  return new BlockStorage(new MappingReader(handle, place), 'mmap', place);
+  const files = new MappedFiles(handle, place);
+  if (allowsExternalBuffers) return new MappedStorage(files);
+  return new BlockStorage(new MappingReader(files), 'mmap', place);
 }
 
 /** Tensors of files that are read; closing closes `handle` too. */

@@ -1,7 +1,8 @@
-import { Container, type OpenOptions } from './container.ts';
+import { Container } from './container.ts';
 import { SafetensorsError } from './errors.ts';
 import { changeOf, type FileIdentity } from './identity.ts';
 import { native } from './native.ts';
+import type { OpenOptions } from './open-options.ts';
 import { Opening } from './opening.ts';
 import type { Storage } from './storage.ts';
 import type { AnyTensor } from './tensor.ts';
@@ -41,7 +42,10 @@ export class SafetensorsFile extends Container {
    * file as removed.)
    *
    * A file that was replaced or removed keeps its old contents for those who have it open. One that
-   * was rewritten in place does not, and one that was cut short has lost pages.
+   * was rewritten in place does not, and one that was cut short has lost pages. A page that was lost once
+   * stays lost until the file is opened again, whatever becomes of the file.
+   *
+   * Also puts the handler of {@link OpenOptions.faultGuard} back if another has taken its place.
    *
    * @throws {SafetensorsError} FILE_CHANGED, CLOSED
    */
@@ -53,6 +57,7 @@ export class SafetensorsFile extends Container {
         path: this.path,
       });
     }
+    this.#storage.checkFiles();
   }
 }
 

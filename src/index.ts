@@ -1,10 +1,4 @@
-export type {
-  BackendChoice,
-  Container,
-  OpenOptions,
-  ParseOptions,
-  TensorInfo,
-} from './container.ts';
+export type { Container, TensorInfo } from './container.ts';
 export {
   type BlockScaledAsyncOptions,
   type BlockScaledOptions,
@@ -32,6 +26,7 @@ export { deserialize, SafetensorsMemory } from './memory.ts';
 export { type ModelShard, SafetensorsModel } from './model/model.ts';
 export { type ModelOptions, openModel } from './model/open-model.ts';
 export { type SavedModel, type SaveModelOptions, saveModel } from './model/save-model.ts';
+export type { BackendChoice, OpenOptions, ParseOptions } from './open-options.ts';
 export type { PrefetchOptions, PrefetchProgress, Residency } from './prefetch.ts';
 export type { SliceRange } from './slice.ts';
 export type { Backend } from './storage.ts';

@@ -3,12 +3,12 @@ import { CopyStorage } from './buffer-storage.ts';
 import { Copies } from './copies.ts';
 import { noteEmptied } from './emptied-buffers.ts';
 import { allocate, inPieces, LANES, nativeRuns } from './gathering.ts';
-import type { HeaderTable } from './header/table.ts';
-import { type FileHandle, native } from './native.ts';
+import type { MappedFiles } from './mapped-files.ts';
+import { type FileHandle, type MappingHold, native } from './native.ts';
 import { MappedPages, type Pages } from './pages.ts';
 import { pagingError } from './paging-error.ts';
 import type { Runs } from './slice.ts';
-import { type Backend, Storage, type Window } from './storage.ts';
+import { type Backend, type FilePlace, type Hold, Storage, type Window } from './storage.ts';
 
 /** Windows begin at multiples of this, which every element's length divides; a cache line. */
 const WINDOW_ALIGNMENT = 64;
@@ -33,7 +33,7 @@ interface MadeWindow extends Window {
  */
 export class MappedStorage extends Storage {
   readonly #handle: FileHandle;
-  readonly #byteLength: number;
+  readonly #files: MappedFiles;
   #windows: PlannedWindow[] | undefined;
   readonly #bridges: PlannedWindow[] = [];
   readonly #copies: Copies;
@@ -42,15 +42,11 @@ export class MappedStorage extends Storage {
   /** The window of the file when it is the only one. */
   #whole: Window | undefined;
 
-  constructor(
-    handle: FileHandle,
-    table: HeaderTable,
-    place: { byteLength: number; dataStart: number; path: string },
-  ) {
-    super(table, place.dataStart, place.path);
-    this.#handle = handle;
-    this.#byteLength = place.byteLength;
-    this.#copies = new Copies(handle);
+  constructor(files: MappedFiles) {
+    super(files.table, files.dataStart, files.path);
+    this.#handle = files.handle;
+    this.#files = files;
+    this.#copies = new Copies(files.handle);
   }
 
   override get backend(): Backend {
@@ -70,11 +66,32 @@ export class MappedStorage extends Storage {
     return attached(this.#whole ?? this.#window(start, start + 1));
   }
 
-  override hold(): Disposable {
+  override hold(): Hold {
     this.assertOpen();
     const addon = native();
     const hold = addon.hold(this.#handle);
-    return { [Symbol.dispose]: () => addon.release(hold) };
+    return {
+      assertIntact: (begin, end) => this.#assertIntact(begin, end, hold),
+      [Symbol.dispose]: () => addon.release(hold),
+    };
+  }
+
+  override assertIntact(begin: number, end: number): void {
+    this.assertOpen();
+    this.#assertIntact(begin, end);
+  }
+
+  override fileAt(position: number): FilePlace {
+    return this.#files.fileAt(position);
+  }
+
+  override checkFiles(): void {
+    this.assertOpen();
+    this.#files.check();
+  }
+
+  #assertIntact(begin: number, end: number, source?: MappingHold): void {
+    this.#files.assertIntact(this.dataStart + begin, this.dataStart + end, source);
   }
 
   override get pages(): Pages {
@@ -91,6 +108,7 @@ export class MappedStorage extends Storage {
     } catch (error) {
       throw pagingError(this, error, this.dataStart + runs.begin);
     }
+    this.assertIntact(runs.begin, runs.begin + 1);
     return new CopyStorage(this, target.buffer);
   }
 
@@ -105,7 +123,7 @@ export class MappedStorage extends Storage {
         throw pagingError(this, error, this.dataStart + runs.begin);
       });
     });
-    this.assertOpen();
+    this.assertIntact(runs.begin, runs.begin + 1);
     return new CopyStorage(this, target.buffer);
   }
 
@@ -151,7 +169,11 @@ export class MappedStorage extends Storage {
         `the tensor has ${end - start} bytes; the longest ArrayBuffer of this runtime has ${longest}`,
       );
     }
-    const made = { start: from, end: Math.min(from + longest, this.#byteLength), made: undefined };
+    const made = {
+      start: from,
+      end: Math.min(from + longest, this.#files.byteLength),
+      made: undefined,
+    };
     this.#bridges.push(made);
     return made;
   }
@@ -169,7 +191,8 @@ export class MappedStorage extends Storage {
   /** As few windows as hold every tensor whole; those that none can hold get several of their own. */
   #plan(): PlannedWindow[] {
     const longest = constants.MAX_LENGTH;
-    if (this.#byteLength <= longest) return [{ start: 0, end: this.#byteLength, made: undefined }];
+    if (this.#files.byteLength <= longest)
+      return [{ start: 0, end: this.#files.byteLength, made: undefined }];
     const { count, columns } = this.table;
     const windows: PlannedWindow[] = [];
     let start = 0;

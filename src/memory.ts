@@ -1,6 +1,6 @@
 import { types } from 'node:util';
 import { BufferStorage } from './buffer-storage.ts';
-import { Container, type ParseOptions, parseOptions } from './container.ts';
+import { Container } from './container.ts';
 import {
   allocateHeader,
   BLANK_PIECE_BYTES,
@@ -11,6 +11,7 @@ import {
 import { parseHeader } from './header/parse.ts';
 import { headerLength, PREAMBLE_BYTES } from './header/preamble.ts';
 import type { HeaderTable } from './header/table.ts';
+import { type ParseOptions, parseOptions } from './open-options.ts';
 import type { Backend } from './storage.ts';
 
 /**

@@ -86,6 +86,8 @@ export interface NativeFailure extends Error {
   syscall: string;
   /** Negative, as in Node's own errors. */
   errno?: number;
+  /** Where pages are lost, in the mapping or the file that was read. */
+  offset?: number;
   /** What the path leads to when it is no regular file: "a FIFO". */
   notAFile?: string;
 }
@@ -150,6 +152,20 @@ export interface NativeAddon extends NativeKernels {
   hold(handle: FileHandle): MappingHold;
   /** Does nothing when it has been called before. */
   release(hold: MappingHold): void;
+  /**
+   * Guards the mapping against the loss of the files' pages: zeros take their place where the process
+   * would end by SIGBUS. Once, and before there is a buffer over it.
+   */
+  guard(handle: FileHandle): void;
+  /** Puts the handler of that signal back where somebody has put theirs in its place. */
+  keepGuard(): void;
+  /**
+   * Where a file first lost a page that has bytes of `[begin, end)`, if one has, since it was mapped; in
+   * bytes of the mapping. Of guarded mappings only.
+   */
+  lostIn(source: FileHandle | MappingHold, begin: number, end: number): number | undefined;
+  /** The same for memory, whosever it is; in bytes of the file. */
+  lostAt(memory: Uint8Array): number | undefined;
   /**
    * Begins to read ranges of the mapping into memory (offset and length in turn), in their order, on so
    * many threads of its own, at most 64. Closing the handle does not end it.

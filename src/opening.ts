@@ -1,4 +1,3 @@
-import { type CheckedOptions, type OpenOptions, openOptions } from './container.ts';
 import { SafetensorsError, systemError } from './errors.ts';
 import { storageOfMapped, storageOfRead } from './file-storage.ts';
 import {
@@ -19,6 +18,7 @@ import {
   native,
   type OpenedFile,
 } from './native.ts';
+import { type CheckedOptions, type OpenOptions, openOptions } from './open-options.ts';
 import { checkedPath, fullPathOf } from './path.ts';
 import type { Storage } from './storage.ts';
 
@@ -164,7 +164,7 @@ export class Opening {
   finish(): Opened {
     const opened = this.#known();
     const { bytes, dataStart, dataLength, path } = this.header;
-    const { duplicates } = this.#options;
+    const { duplicates, faultGuard } = this.#options;
     const table = parseHeader(bytes, { dataLength, path, duplicates });
     const { handle, size } = opened;
     const dataPlace = { dataStart, path, table, byteLength: size };
@@ -174,7 +174,7 @@ export class Opening {
     }
     // A mapping needs no descriptor: so there may be more models open than descriptors.
     native().closeDescriptor(handle);
-    return { identity: opened, storage: storageOfMapped(handle, dataPlace) };
+    return { identity: opened, storage: storageOfMapped(handle, { ...dataPlace, faultGuard }) };
   }
 
   /** Lets go of the file; the error to throw. */

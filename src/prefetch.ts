@@ -83,7 +83,7 @@ export async function prefetch(
       if (bytes > shown) onProgress?.({ bytes, totalBytes });
       shown = bytes;
       signal?.throwIfAborted();
-      if (finished) return;
+      if (finished) return assertIntact(storage, ranges);
       const share = PAUSE_SHARE * (performance.now() - begin);
       const pause = Math.min(Math.max(share, SHORTEST_PAUSE), LONGEST_PAUSE);
       await setTimeout(pause, undefined, signal === undefined ? {} : { signal }).catch(() => {});
@@ -183,6 +183,14 @@ function start(storage: Storage, pages: Pages, ranges: PageRanges, threads: numb
     return pages.pageIn(ranges, threads);
   } catch (error) {
     throw pagingError(storage, error);
+  }
+}
+
+/** Pages that were lost before are there, as zeros. */
+function assertIntact(storage: Storage, ranges: PageRanges): void {
+  for (let i = 0; i < ranges.length; i += 2) {
+    const begin = ranges[i] - storage.dataStart;
+    storage.assertIntact(begin, begin + ranges[i + 1]);
   }
 }
 

@@ -15,6 +15,18 @@ export interface Window {
   readonly start: number;
 }
 
+/** Keeps memory where it is until it is disposed of. */
+export interface Hold extends Disposable {
+  /** As {@link Storage.assertIntact}, whether the container is closed or not; for memory that can be lost. */
+  assertIntact?(begin: number, end: number): void;
+}
+
+/** A place in one of the files that a container is over. */
+export interface FilePlace {
+  readonly path: string | undefined;
+  readonly offset: number;
+}
+
 /** Where the bytes of a container's tensors are, and whether they still are. */
 export abstract class Storage {
   readonly table: HeaderTable;
@@ -84,7 +96,30 @@ export abstract class Storage {
    * the container then, but what is being read goes on.
    * @throws {SafetensorsError} CLOSED
    */
-  abstract hold(): Disposable;
+  abstract hold(): Hold;
+
+  /**
+   * Makes sure that what has been read of bytes `[begin, end)` of the data was what the file has there:
+   * that it has lost no pages before. Says nothing of a file that was rewritten.
+   * @throws {SafetensorsError} FILE_CHANGED, CLOSED
+   */
+  assertIntact(_begin: number, _end: number): void {
+    this.assertOpen();
+  }
+
+  /**
+   * Makes sure that no file has lost pages, and that losing some would be noticed. What else may become of
+   * a file is not looked at.
+   * @throws {SafetensorsError} FILE_CHANGED, CLOSED
+   */
+  checkFiles(): void {
+    this.assertOpen();
+  }
+
+  /** Of a byte, counted like the start of a window. */
+  fileAt(position: number): FilePlace {
+    return { path: this.path, offset: position };
+  }
 
   /** Whether a window over bytes `[begin, end)` of the data is there without reading them. */
   isThere(_begin: number, _end: number): boolean {

@@ -126,7 +126,7 @@ export class Tensor<D extends Dtype = Dtype> {
    * tensor is read here, on this thread, unless it is in memory; what is written lives as long as
    * anybody has a view of the tensor.
    *
-   * @throws {SafetensorsError} CLOSED; FILE_CHANGED when what has to be read is no longer there
+   * @throws {SafetensorsError} CLOSED; FILE_CHANGED when what has to be read or copied is no longer there
    * @throws {RangeError} when the tensor is longer than a typed array can be (4 GiB on Node 20)
    */
   get data(): TensorData<D> {
@@ -259,6 +259,7 @@ export class Tensor<D extends Dtype = Dtype> {
     if (isAligned(offset, elementBytes)) return new TypedArray(buffer, offset, length);
     const copy = new Uint8Array(new ArrayBuffer(end - begin));
     copy.set(new Uint8Array(buffer, offset, end - begin));
+    this.#storage.assertIntact(begin, end);
     this.#storage.noteCopy(copy.buffer);
     return new TypedArray(copy.buffer, 0, length);
   }

@@ -7,6 +7,8 @@ function windowed(all: Uint8Array, windows: readonly number[]) {
     byteLength: all.length,
     path: undefined,
     storage: undefined,
+    fileAt: () => undefined,
+    assertIntact: () => {},
     bytes: (begin: number, end: number) => {
       const limit = windows.find((at) => at > begin) ?? all.length;
       return all.subarray(begin, Math.min(end, limit));

@@ -4,7 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
 
+#include "core/fault_guard.h"
 #include "core/file.h"
 #include "core/status.h"
 
@@ -29,6 +33,14 @@ class Mapping {
   // Threads may map at once where their ranges share no page.
   Status MapFile(const File& file, uint64_t length, uint64_t offset);
 
+  // Guards all files in the range against the loss of their pages, from when this returns. Once,
+  // when all are mapped, and before anybody else has their memory.
+  Status Guard();
+
+  // Where a file that has bytes of a part of the range first lost a page, if any has, ever; in
+  // bytes of the range. Of guarded files only. Any thread, once they are guarded.
+  std::optional<uint64_t> LostFrom(uint64_t offset, uint64_t length) const;
+
   bool Contains(uint64_t offset, uint64_t length) const {
     return offset <= length_ && length <= length_ - offset;
   }
@@ -38,8 +50,16 @@ class Mapping {
  private:
   Mapping(std::byte* base, uint64_t length) : base_(base), length_(length) {}
 
+  struct MappedFile {
+    uint64_t offset;
+    uint64_t length;
+    FaultGuard guard;
+  };
+
   std::byte* const base_;  // nullptr when the range is empty: mmap makes no empty ranges
   const uint64_t length_;
+  std::mutex mapping_files_;
+  std::vector<MappedFile> files_;
 };
 
 }  // namespace safetensors

@@ -1,8 +1,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <limits>
+#include <utility>
 
 #include "core/mapping.h"
 
@@ -27,6 +29,7 @@ Result<std::shared_ptr<Mapping>> Mapping::Reserve(uint64_t length) {
 uint64_t Mapping::PageBytes() { return static_cast<uint64_t>(sysconf(_SC_PAGESIZE)); }
 
 Mapping::~Mapping() {
+  files_.clear();  // before it is unmapped: see FaultGuard
   if (length_ > 0) munmap(base_, length_);
 }
 
@@ -38,7 +41,33 @@ Status Mapping::MapFile(const File& file, uint64_t length, uint64_t offset) {
   // page; with PROT_READ alone it would kill the process.
   void* const mapped = mmap(At(offset), length, PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, file.descriptor(), 0);
-  return mapped == MAP_FAILED ? Status::System(errno, "mmap") : Status::Ok();
+  if (mapped == MAP_FAILED) return Status::System(errno, "mmap");
+  const std::lock_guard one_at_a_time(mapping_files_);
+  files_.push_back({offset, length, {}});
+  return Status::Ok();
+}
+
+Status Mapping::Guard() {
+  if (const Status status = KeepFaultHandler(); !status.ok()) return status;
+  for (MappedFile& file : files_) {
+    Result<FaultGuard> guard = FaultGuard::Watch({At(file.offset), file.length});
+    if (!guard.ok()) return guard.status;
+    file.guard = std::move(guard.value);
+  }
+  std::sort(files_.begin(), files_.end(),
+            [](const MappedFile& a, const MappedFile& b) { return a.offset < b.offset; });
+  return Status::Ok();
+}
+
+std::optional<uint64_t> Mapping::LostFrom(uint64_t offset, uint64_t length) const {
+  // The first file that ends behind `offset`.
+  auto file = std::upper_bound(
+      files_.begin(), files_.end(), offset,
+      [](uint64_t at, const MappedFile& other) { return at < other.offset + other.length; });
+  for (; file != files_.end() && file->offset < offset + length; ++file) {
+    if (const auto lost = file->guard.lost_from()) return file->offset + *lost;
+  }
+  return std::nullopt;
 }
 
 }  // namespace safetensors

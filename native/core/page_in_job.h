@@ -37,11 +37,7 @@ class PageInJob {
   bool finished() const { return finished_.load(std::memory_order_acquire); }
 
   // What went wrong first; meaningful when it has finished.
-  struct Failure {
-    Status status;
-    uint64_t offset;  // of the piece, in the mapping
-  };
-  const std::optional<Failure>& failure() const { return failure_; }
+  const std::optional<Status>& failure() const { return failure_; }
 
   // The piece in hand of each thread is its last. Does not wait.
   void Cancel() { cancelled_.store(true, std::memory_order_relaxed); }
@@ -65,7 +61,7 @@ class PageInJob {
   std::atomic<bool> finished_{false};
   std::atomic<bool> cancelled_{false};
   std::atomic<bool> failed_{false};  // whoever sets it writes failure_
-  std::optional<Failure> failure_;
+  std::optional<Status> failure_;
 };
 
 }  // namespace safetensors

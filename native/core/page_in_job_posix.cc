@@ -45,10 +45,11 @@ PageInJob::~PageInJob() {
 }
 
 bool PageInJob::StartThread() {
-  // Signals are for the threads of Node.
+  // Signals are for the threads of Node; but the fault of a thread that blocks it ends the process.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
+  for (const int fault : {SIGBUS, SIGSEGV, SIGILL, SIGFPE, SIGTRAP}) sigdelset(&all, fault);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   running_.fetch_add(1, std::memory_order_relaxed);
   pthread_t thread{};
@@ -79,7 +80,7 @@ void PageInJob::Run() {
       if (cancelled_.load(std::memory_order_relaxed)) break;
       const Status status = PageIn(*mapping_, pieces_[piece]);
       if (!status.ok()) {
-        if (!failed_.exchange(true)) failure_ = Failure{status, pieces_[piece].offset};
+        if (!failed_.exchange(true)) failure_ = status;
         Cancel();
         break;
       }

@@ -15,7 +15,8 @@ struct ByteRange {
 };
 
 // Reads the pages of a range into memory and maps them, so that nothing faults there afterwards.
-// Blocks while the disk reads. EFAULT: the file no longer has these pages; no signal is raised.
+// Blocks while the disk reads. Status::Lost: the file no longer has these pages, and which is the
+// first; no signal is raised.
 Status PageIn(const Mapping& mapping, ByteRange range);
 
 // Asks for a range to be read ahead, and returns at once. Only advice.

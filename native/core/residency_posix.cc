@@ -59,22 +59,39 @@ Status TouchPages(const std::byte* begin, uint64_t length) {
   return Status::Ok();
 }
 
+// Reads whole pages into memory and maps them.
+Status MapPages(std::byte* begin, uint64_t length) {
+#ifdef __linux__
+  int result;
+  do {
+    result = madvise(begin, length, MADV_POPULATE_READ);
+  } while (result != 0 && (errno == EINTR || errno == EAGAIN));
+  if (result == 0) return Status::Ok();
+  if (errno != EINVAL) return Status::System(errno, "madvise");  // EINVAL: before Linux 5.14
+#endif
+  return TouchPages(begin, length);
+}
+
 }  // namespace
 
 Status PageIn(const Mapping& mapping, ByteRange range) {
   if (!mapping.Contains(range.offset, range.length)) return Status::System(EINVAL, "madvise");
   if (range.length == 0) return Status::Ok();
-  const ByteRange pages = TouchedPages(range);
-  std::byte* const begin = mapping.At(pages.offset);
-#ifdef __linux__
-  int result;
-  do {
-    result = madvise(begin, pages.length, MADV_POPULATE_READ);
-  } while (result != 0 && (errno == EINTR || errno == EAGAIN));
-  if (result == 0) return Status::Ok();
-  if (errno != EINVAL) return Status::System(errno, "madvise");  // EINVAL: before Linux 5.14
-#endif
-  return TouchPages(begin, pages.length);
+  ByteRange pages = TouchedPages(range);
+  Status status = MapPages(mapping.At(pages.offset), pages.length);
+  if (status.error != EFAULT) return status;
+  // Halves, down to the first page that is lost.
+  const uint64_t page = Mapping::PageBytes();
+  while (pages.length > page) {
+    const uint64_t half = pages.length / page / 2 * page;
+    status = MapPages(mapping.At(pages.offset), half);
+    if (status.error == EFAULT) {
+      pages.length = half;
+    } else {
+      pages = {pages.offset + half, pages.length - half};
+    }
+  }
+  return Status::Lost(pages.offset);
 }
 
 void ReadAhead(const Mapping& mapping, ByteRange range) {

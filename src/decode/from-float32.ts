@@ -6,7 +6,7 @@ import { native } from '../native.ts';
 import type { EncodeCall } from '../native-kernels.ts';
 import { kernelFormat, kernelSet } from './kernels.ts';
 import { type DecodeOptions, PIECE_ELEMENTS, runLanes } from './lanes.ts';
-import { checkApart, checkStaying } from './memory.ts';
+import { checkApart, checkStaying, decodeError } from './memory.ts';
 
 const ENCODED = [
   'F16',
@@ -43,7 +43,8 @@ export interface EncodeAsyncOptions<D extends EncodedDtype = EncodedDtype>
  * nearest is taken, from the middle the larger; negative numbers and zero become NaN (zero, with
  * `saturate`, the smallest).
  *
- * @throws {SafetensorsError} UNSUPPORTED_DTYPE for a dtype that F32 is not rounded to
+ * @throws {SafetensorsError} UNSUPPORTED_DTYPE for a dtype that F32 is not rounded to; FILE_CHANGED when
+ *   `values` are of a mapped file that has lost pages
  * @throws {TypeError}, {RangeError} for other arguments than these
  */
 export function fromFloat32<D extends EncodedDtype>(
@@ -53,7 +54,11 @@ export function fromFloat32<D extends EncodedDtype>(
 ): TensorData<D> {
   const plan = makePlan(dtype, values, options);
   const addon = native();
-  for (const call of calls(plan)) addon.encode(...call);
+  try {
+    for (const call of calls(plan)) addon.encode(...call);
+  } catch (error) {
+    throw decodeError(error, undefined);
+  }
   return plan.out as TensorData<D>;
 }
 
@@ -61,7 +66,8 @@ export function fromFloat32<D extends EncodedDtype>(
  * As {@link fromFloat32}, on other threads. Neither `values` nor `out` may be changed, moved or resized
  * before the promise is settled.
  *
- * @throws {SafetensorsError} UNSUPPORTED_DTYPE for a dtype that F32 is not rounded to
+ * @throws {SafetensorsError} UNSUPPORTED_DTYPE for a dtype that F32 is not rounded to; FILE_CHANGED when
+ *   `values` are of a mapped file that has lost pages
  */
 export async function fromFloat32Async<D extends EncodedDtype>(
   dtype: D,
@@ -74,7 +80,11 @@ export async function fromFloat32Async<D extends EncodedDtype>(
   checkStaying(plan.out, 'out');
   const addon = native();
   const { signal } = options;
-  await runLanes(calls(plan), (call) => addon.encodeAsync(...call), { signal });
+  await runLanes(calls(plan), (call) => addon.encodeAsync(...call), { signal }).catch(
+    (error: unknown) => {
+      throw decodeError(error, undefined);
+    },
+  );
   return plan.out as TensorData<D>;
 }
 

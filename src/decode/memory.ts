@@ -1,6 +1,7 @@
 import { inspect, types } from 'node:util';
 import { SafetensorsError } from '../errors.ts';
 import { type NativeFailure, native } from '../native.ts';
+import { LOST_PAGES, lostMessage } from '../paging-error.ts';
 import type { ByteSource } from '../write/source.ts';
 
 /**
@@ -94,24 +95,27 @@ export function checkApart(source: ArrayBufferView, target: ArrayBufferView): vo
   throw new RangeError('out: expected memory apart from the source, found it overlapping');
 }
 
-/** EFAULT: what the addon fails with when a file no longer has the bytes that are mapped from it. */
-const LOST_PAGES = -14;
-
 /** A failure of the addon as the caller is to see it. */
 export function decodeError(error: unknown, path: string | undefined, tensor?: string): unknown {
-  if ((error as NativeFailure).errno !== LOST_PAGES) return error;
-  const message = 'the file became shorter since it was opened, or cannot be read';
-  return new SafetensorsError('FILE_CHANGED', message, { path, tensor, cause: error });
+  const { errno, offset } = error as NativeFailure;
+  if (errno !== LOST_PAGES) return error;
+  return new SafetensorsError('FILE_CHANGED', lostMessage(offset), { path, tensor, cause: error });
 }
 
 /** Bytes `[begin, end)` in one piece: without copying wherever one buffer has them all. */
-export function bytesOf(source: Pick<ByteSource, 'bytes'>, begin: number, end: number): Uint8Array {
+export function bytesOf(
+  source: Pick<ByteSource, 'bytes' | 'assertIntact'>,
+  begin: number,
+  end: number,
+): Uint8Array {
   const first = source.bytes(begin, end);
   if (first.length === end - begin) return first;
   const copy = new Uint8Array(end - begin);
   for (let part = first, at = 0; ; part = source.bytes(begin + at, end)) {
     copy.set(part, at);
     at += part.length;
-    if (at === copy.length) return copy;
+    if (at < copy.length) continue;
+    source.assertIntact();
+    return copy;
   }
 }

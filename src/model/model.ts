@@ -95,5 +95,6 @@ export class SafetensorsModel extends Container {
         throw new SafetensorsError('FILE_CHANGED', message, { path });
       }
     }
+    this.#storage.checkFiles();
   }
 }

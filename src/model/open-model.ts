@@ -1,9 +1,9 @@
 import { dirname } from 'node:path';
-import { type CheckedOptions, type OpenOptions, openOptions } from '../container.ts';
 import { SafetensorsError } from '../errors.ts';
 import { storageOfMapped, storageOfRead } from '../file-storage.ts';
 import { allocateHeader } from '../header/bytes.ts';
 import { type FileHandle, native, type OpenedFile } from '../native.ts';
+import { type CheckedOptions, type OpenOptions, openOptions } from '../open-options.ts';
 import { Opening, openingError } from '../opening.ts';
 import { checkedPath, fullPathOf, pathIn } from '../path.ts';
 import { locateModel, type ModelPlace } from './locate.ts';
@@ -127,7 +127,7 @@ async function openShards(
     const table = new ModelTable(map, matcher, headers);
     const place = { byteLength: plan.byteLength, dataStart: 0, path, table };
     const storage = options.map
-      ? storageOfMapped(range, place)
+      ? storageOfMapped(range, { ...place, faultGuard: options.faultGuard, files: plan.shards })
       : storageOfRead(range, reader.files, place);
     return new SafetensorsModel({ path, storage, shards, index: { path, ...index }, table });
   } catch (error) {

@@ -1,5 +1,4 @@
 import type { ReadFile } from '../byte-reader.ts';
-import type { CheckedOptions } from '../container.ts';
 import { SafetensorsError } from '../errors.ts';
 import { HEADER_PADDING, LENGTH_BYTES } from '../header/bytes.ts';
 import { Columns } from '../header/columns.ts';
@@ -7,6 +6,7 @@ import { keptMetadata } from '../header/metadata.ts';
 import { checkHeader } from '../header/parse.ts';
 import { PREAMBLE_BYTES } from '../header/preamble.ts';
 import { type FileHandle, type NativeFailure, native, type OpenedFile } from '../native.ts';
+import type { CheckedOptions } from '../open-options.ts';
 import { Opening, type RawHeader } from '../opening.ts';
 import type { Matcher } from './matcher.ts';
 import type { WatchedFile } from './model.ts';

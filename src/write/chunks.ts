@@ -96,13 +96,13 @@ export async function viewsOf({ parts }: Chunk, done: number): Promise<Uint8Arra
   return views;
 }
 
-/** The part that byte `at` of a chunk is in. */
-export function partAt({ parts }: Chunk, at: number): Part {
+/** The part that byte `at` of a chunk is in, and where in that. */
+export function partAt({ parts }: Chunk, at: number): { part: Part; at: number } {
   let left = at;
   for (const part of parts) {
     const length = part.end - part.begin;
-    if (left < length) return part;
+    if (left < length) return { part, at: left };
     left -= length;
   }
-  return parts[parts.length - 1];
+  throw new RangeError(`byte ${at}: behind the chunk`);
 }

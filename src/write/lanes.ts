@@ -1,6 +1,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { SafetensorsError, systemError } from '../errors.ts';
+import { lostMessage } from '../paging-error.ts';
 import { type Chunk, partAt, viewsOf } from './chunks.ts';
 
 /** Writes under way at once: as many as libuv has threads, unless it is told otherwise. */
@@ -92,8 +93,8 @@ async function writeMany(handle: FileHandle, views: Uint8Array[], position: numb
 /** The kernel could not read the memory: a page of a mapped file that the file no longer has. */
 function lostPage(error: unknown, chunk: Chunk, done: number): SafetensorsError | undefined {
   if ((error as NodeJS.ErrnoException).code !== 'EFAULT') return undefined;
-  const { source, tensor } = partAt(chunk, done);
-  const message =
-    'the file that the tensor is mapped from became shorter since it was opened, or cannot be read';
-  return new SafetensorsError('FILE_CHANGED', message, { path: source.path, tensor, cause: error });
+  const { part, at } = partAt(chunk, done);
+  const { source, begin, tensor } = part;
+  const { path, offset } = source.fileAt(begin + at) ?? {};
+  return new SafetensorsError('FILE_CHANGED', lostMessage(offset), { path, tensor, cause: error });
 }

@@ -9,7 +9,8 @@ import { planFile } from './plan.ts';
  *
  * @returns Memory of its own, which shares nothing with the tensors.
  * @throws {TypeError}, {RangeError} for what a safetensors file cannot hold: see {@link saveFile}
- * @throws {SafetensorsError} CLOSED for a tensor whose container has been closed
+ * @throws {SafetensorsError} CLOSED for a tensor whose container has been closed; FILE_CHANGED for one
+ *   whose file has lost pages
  * @throws {RangeError} when the runtime has no buffer as long as that (4 GiB on Node 20)
  */
 export function serialize(tensors: TensorsLike, options?: SerializeOptions): Uint8Array {
@@ -28,6 +29,7 @@ export function serialize(tensors: TensorsLike, options?: SerializeOptions): Uin
       file.set(bytes, positions[i] + done);
       done += bytes.length;
     }
+    source.assertIntact();
   }
   return file;
 }

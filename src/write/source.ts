@@ -1,9 +1,12 @@
-import type { Storage } from '../storage.ts';
+import { SafetensorsError } from '../errors.ts';
+import { loadedNative } from '../native.ts';
+import { lostMessage } from '../paging-error.ts';
+import type { FilePlace, Hold, Storage } from '../storage.ts';
 
 /** Where the bytes of a tensor to be written come from. */
 export interface ByteSource {
   readonly byteLength: number;
-  /** The container's, if it is a tensor of one. */
+  /** The file's, if it is a tensor of a container. */
   readonly path: string | undefined;
   /** What must be held while its bytes are in use by other threads. */
   readonly storage: Storage | undefined;
@@ -20,6 +23,14 @@ export interface ByteSource {
   bytesSoon(begin: number, end: number): Uint8Array | Promise<Uint8Array>;
   /** All of its bytes, read on other threads; `undefined` where they need not be read for {@link bytes}. */
   load(signal: AbortSignal | undefined): Promise<ByteSource> | undefined;
+  /** Where byte `at` is in the file. */
+  fileAt(at: number): FilePlace | undefined;
+  /**
+   * Makes sure that what has been read was what the file has: see {@link Storage.assertIntact}.
+   * @param hold On the storage, where that may have been closed meanwhile
+   * @throws {SafetensorsError} FILE_CHANGED
+   */
+  assertIntact(hold?: Hold): void;
 }
 
 /** A tensor of a container. */
@@ -36,7 +47,7 @@ export class TensorSource implements ByteSource {
   }
 
   get path(): string | undefined {
-    return this.storage.path;
+    return this.fileAt(0).path;
   }
 
   bytes(begin: number, end: number): Uint8Array {
@@ -50,6 +61,14 @@ export class TensorSource implements ByteSource {
   load(signal: AbortSignal | undefined): Promise<ByteSource> | undefined {
     const loading = this.storage.load(this.#begin, this.#begin + this.byteLength, signal);
     return loading?.then((bytes) => new LoadedSource(this.storage, bytes));
+  }
+
+  fileAt(at: number): FilePlace {
+    return this.storage.fileAt(this.storage.dataStart + this.#begin + at);
+  }
+
+  assertIntact(hold: Pick<Hold, 'assertIntact'> = this.storage): void {
+    hold.assertIntact?.(this.#begin, this.#begin + this.byteLength);
   }
 }
 
@@ -79,6 +98,13 @@ class LoadedSource implements ByteSource {
   }
 
   load(): undefined {}
+
+  fileAt(): undefined {
+    return undefined;
+  }
+
+  /** It was when it was read. */
+  assertIntact(): void {}
 }
 
 /** Memory that the caller has. */
@@ -111,4 +137,15 @@ export class ViewSource implements ByteSource {
   }
 
   load(): undefined {}
+
+  fileAt(): undefined {
+    return undefined;
+  }
+
+  /** The memory may be that of a mapped file: `data` of a tensor goes wherever callers pass it. */
+  assertIntact(): void {
+    const { buffer, byteOffset, byteLength } = this.#view;
+    const lost = loadedNative()?.lostAt(new Uint8Array(buffer, byteOffset, byteLength));
+    if (lost !== undefined) throw new SafetensorsError('FILE_CHANGED', lostMessage(lost));
+  }
 }

@@ -1,4 +1,5 @@
 import { unlessAborted } from '../abort.ts';
+import type { Hold, Storage } from '../storage.ts';
 import { AtomicFile, withPath } from './atomic-file.ts';
 import { chunksOf } from './chunks.ts';
 import type { CheckedTensor } from './inputs.ts';
@@ -33,7 +34,7 @@ export async function writeTemporary(
     onProgress?.({ bytes, totalBytes: byteLength });
   };
   // The memory stays until no write is under way: after an abort, that is later than the failure.
-  const writing = writeWhole(file, plan, { onWritten, stopped: aborted }).finally(() =>
+  const writing = writeWhole(file, plan, holds, { onWritten, stopped: aborted }).finally(() =>
     release(holds),
   );
   try {
@@ -50,32 +51,38 @@ export async function writeTemporary(
 async function writeWhole(
   file: AtomicFile,
   plan: FilePlan<CheckedTensor>,
+  holds: Holds,
   options: LaneOptions,
 ): Promise<void> {
   const lanes = new Lanes(file.handle, options);
   await withPath(file.path, () => lanes.write(chunksOf(plan)));
   if (options.stopped()) return;
-  checkSources(plan);
+  checkSources(plan, holds);
   await file.seal();
 }
 
 /**
  * Memory that was moved or freed while the last writes were under way was not what they were to
- * write. (That of mapped tensors is held.)
+ * write, nor are the zeros that took the place of lost pages. (The memory of mapped tensors is held.)
  */
-function checkSources({ tensors }: FilePlan<CheckedTensor>): void {
+function checkSources({ tensors }: FilePlan<CheckedTensor>, holds: Holds): void {
   for (const { source } of tensors) {
     if (source.storage === undefined && source.byteLength > 0) source.bytes(0, 1);
+    source.assertIntact(source.storage && holds.get(source.storage));
   }
 }
 
-function holdSources({ tensors }: FilePlan<CheckedTensor>): Disposable[] {
-  const storages = new Set(tensors.map(({ source }) => source.storage));
-  const holds: Disposable[] = [];
-  for (const storage of storages) if (storage) holds.push(storage.hold());
+type Holds = ReadonlyMap<Storage, Hold>;
+
+function holdSources({ tensors }: FilePlan<CheckedTensor>): Holds {
+  const holds = new Map<Storage, Hold>();
+  for (const { source } of tensors) {
+    const { storage } = source;
+    if (storage && !holds.has(storage)) holds.set(storage, storage.hold());
+  }
   return holds;
 }
 
-function release(holds: readonly Disposable[]): void {
-  for (const hold of holds) hold[Symbol.dispose]();
+function release(holds: Holds): void {
+  for (const hold of holds.values()) hold[Symbol.dispose]();
 }

@@ -167,13 +167,14 @@ export class SafetensorsWriter implements AsyncDisposable {
   async #writePiece(tensor: Growing, source: ByteSource): Promise<void> {
     const { byteLength, storage } = source;
     const part = { source, begin: 0, end: byteLength, tensor: tensor.spec.name };
-    using _hold = storage?.hold();
+    using hold = storage?.hold();
     await withPath(this.path, () =>
       this.#lanes.write(cut(tensor.position + tensor.written, [part])),
     );
     this.#throwFailure();
     // Memory that was moved meanwhile was not what was to be written.
     if (storage === undefined && byteLength > 0) source.bytes(0, 1);
+    source.assertIntact(hold);
     tensor.written += byteLength;
   }
 

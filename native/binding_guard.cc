@@ -1,0 +1,54 @@
+// guard, keepGuard, lostIn, lostAt: pages that mapped files lose.
+#include "file_handle.h"
+
+namespace safetensors {
+namespace {
+
+Napi::Value WrapPlace(Napi::Env env, std::optional<uint64_t> place) {
+  return place ? Napi::Number::New(env, static_cast<double>(*place)) : env.Undefined();
+}
+
+// guard(handle): void
+Napi::Value Guard(const Napi::CallbackInfo& info) {
+  const FileHandle* const handle = UnwrapOpenFileHandle(info[0]);
+  if (handle == nullptr) return info.Env().Undefined();
+  const Status status = handle->mapping->Guard();
+  if (!status.ok()) ToError(info.Env(), status).ThrowAsJavaScriptException();
+  return info.Env().Undefined();
+}
+
+// keepGuard(): void
+Napi::Value KeepGuard(const Napi::CallbackInfo& info) {
+  const Status status = KeepFaultHandler();
+  if (!status.ok()) ToError(info.Env(), status).ThrowAsJavaScriptException();
+  return info.Env().Undefined();
+}
+
+// lostIn(source: Handle | Hold, begin: number, end: number): number | undefined
+Napi::Value LostIn(const Napi::CallbackInfo& info) {
+  const Mapping* const mapping = UnwrapMapping(info[0]);
+  if (mapping == nullptr) return info.Env().Undefined();
+  const std::optional<uint64_t> begin = ToByteCount(info[1]);
+  const std::optional<uint64_t> end = ToByteCount(info[2]);
+  if (!begin || !end || *begin > *end || !mapping->Contains(*begin, *end - *begin)) {
+    return ThrowBadArgument(info.Env(), "lostIn: range outside the mapping");
+  }
+  return WrapPlace(info.Env(), mapping->LostFrom(*begin, *end - *begin));
+}
+
+// lostAt(memory: Uint8Array): number | undefined
+Napi::Value LostAt(const Napi::CallbackInfo& info) {
+  if (!IsUint8Array(info[0])) return ThrowBadArgument(info.Env(), "lostAt(memory)");
+  return WrapPlace(info.Env(), LostFrom(BytesOf(info[0].As<Napi::Uint8Array>())));
+}
+
+}  // namespace
+
+void RegisterGuard(Napi::Env env, Napi::Object exports) {
+  exports.Set("guard", Napi::Function::New(env, Guard, "guard"));
+  exports.Set("keepGuard", Napi::Function::New(env, KeepGuard, "keepGuard"));
+  exports.Set("lostIn", Napi::Function::New(env, LostIn, "lostIn"));
+  exports.Set("lostAt", Napi::Function::New(env, LostAt, "lostAt"));
+}
+
+}  // namespace safetensors

@@ -1,0 +1,173 @@
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+
+#include "core/fault_guard.h"
+#include "core/mapping.h"
+#include "core/previous_handler.h"
+
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
+
+namespace safetensors {
+namespace {
+
+// Everything from here to OnBusError runs in the handler: system calls and atomics, nothing else.
+
+// Set before the handler is.
+std::atomic<uintptr_t> page_bytes{0};
+
+// Pages that were lost, in all: as long as there are none, nobody need look for any.
+std::atomic<uint64_t> faults{0};
+
+// Whether a page can be read, without the signal that reading it would raise: the system is asked
+// to copy from there what it then refuses. May wait for the disk.
+bool IsReadable(uintptr_t page) {
+  constexpr int kNoSuchHow = -1;
+#ifdef __linux__
+  constexpr size_t kKernelSetBytes = 8;  // of the kernel, not of the C library
+  const auto* const set = reinterpret_cast<const void*>(page);
+  return syscall(SYS_rt_sigprocmask, kNoSuchHow, set, nullptr, kKernelSetBytes) == 0 ||
+         errno != EFAULT;
+#else
+  return sigprocmask(kNoSuchHow, reinterpret_cast<const sigset_t*>(page), nullptr) == 0 ||
+         errno != EFAULT;
+#endif
+}
+
+// The first page that a file which was cut short has lost; `lost` is one of them. First in steps
+// that double, because whoever reads forwards meets the first of them.
+uintptr_t FirstLostPage(uintptr_t begin, uintptr_t lost, uintptr_t page) {
+  uintptr_t there = begin;
+  for (uintptr_t step = page;; step *= 2) {
+    if (lost == begin) return begin;
+    there = lost - begin > step ? lost - step : begin;
+    if (IsReadable(there)) break;
+    lost = there;
+  }
+  while (lost - there > page) {
+    const uintptr_t middle = there + (lost - there) / page / 2 * page;
+    (IsReadable(middle) ? there : lost) = middle;
+  }
+  return lost;
+}
+
+bool MapZeros(uintptr_t begin, uintptr_t end) {
+  void* const mapped = mmap(reinterpret_cast<void*>(begin), end - begin, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_FIXED | MAP_ANON | MAP_NORESERVE, -1, 0);
+  return mapped != MAP_FAILED;
+}
+
+// Noted before there are zeros: whoever has read those finds the note.
+bool Replace(GuardedRange& range, uintptr_t begin, uintptr_t end) {
+  range.NoteLost(begin);
+  faults.fetch_add(1, std::memory_order_relaxed);
+  return MapZeros(begin, end);
+}
+
+// Gives the thread something to read where a page of ours is lost. The range stays mapped
+// meanwhile: it is pinned.
+//
+// The file's descriptor is closed, and its name may be another's by now; but what was cut off was
+// cut off at the end. So when the last page is there, only this one is lost (the disk cannot read
+// it, or has no room for a hole); when it is not, all from where the file ends now, which is where
+// readable pages end.
+bool Rescue(const siginfo_t& info) {
+  const uintptr_t page_size = page_bytes.load(std::memory_order_relaxed);
+  const auto address = reinterpret_cast<uintptr_t>(info.si_addr);
+  const uintptr_t page = address & ~(page_size - 1);
+  const PinnedRange range = GuardedRanges::At(address);
+  if (!range) return false;
+#ifdef __linux__
+  if (info.si_code != BUS_ADRERR && info.si_code != BUS_MCEERR_AR) return false;
+  const bool may_be_cut = info.si_code == BUS_ADRERR;
+#else
+  // One code for everything, misaligned access included, which no other page would help.
+  if (IsReadable(page)) return false;
+  const bool may_be_cut = true;
+#endif
+  const uintptr_t file_end = range->file_end();
+  if (may_be_cut && page < file_end && !IsReadable(file_end - page_size)) {
+    const uintptr_t first = FirstLostPage(range->begin(), page, page_size);
+    if (!Replace(*range, first, file_end)) return false;
+    range->EndFileAt(first);
+    return true;
+  }
+  if (Replace(*range, page, page + page_size)) return true;
+  // No more mappings may be made, into which single pages cut the file: all of the rest takes no
+  // more.
+  return Replace(*range, page, range->end());
+}
+
+void OnBusError(int signal, siginfo_t* info, void* context) {
+  const int error = errno;
+  const bool is_fault = info->si_code > 0;  // not sent by a process
+  if (!is_fault || !Rescue(*info)) CallPreviousHandler(signal, info, context);
+  errno = error;
+}
+
+struct sigaction OurAction() {
+  struct sigaction action{};
+  action.sa_sigaction = OnBusError;
+  // A thread may have a stack for signals; calls that a sent signal interrupts go on.
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+  // Others wait until the handler is done with its range, but for faults of its own.
+  sigfillset(&action.sa_mask);
+  for (const int fault : {SIGSEGV, SIGILL, SIGFPE, SIGTRAP}) sigdelset(&action.sa_mask, fault);
+  return action;
+}
+
+bool IsOurs(const struct sigaction& action) {
+  return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == OnBusError;
+}
+
+}  // namespace
+
+Status KeepFaultHandler() {
+  struct sigaction now{};
+  if (sigaction(SIGBUS, nullptr, &now) != 0) return Status::System(errno, "sigaction");
+  if (IsOurs(now)) return Status::Ok();
+  page_bytes.store(Mapping::PageBytes(), std::memory_order_relaxed);
+  // Two threads may come here at once: then the second finds ours when it replaces it.
+  if (!SetPreviousHandler(now)) return Status::System(ENOMEM, "sigaction");
+  const struct sigaction ours = OurAction();
+  struct sigaction replaced{};
+  if (sigaction(SIGBUS, &ours, &replaced) != 0) return Status::System(errno, "sigaction");
+  if (!IsOurs(replaced)) SetPreviousHandler(replaced);
+  return Status::Ok();
+}
+
+Result<FaultGuard> FaultGuard::Watch(std::span<std::byte> memory) {
+  const uintptr_t page = Mapping::PageBytes();
+  const auto begin = reinterpret_cast<uintptr_t>(memory.data());
+  const uintptr_t end = (begin + memory.size() + page - 1) / page * page;
+  GuardedRange* const range = GuardedRanges::Add(begin, end);
+  if (range == nullptr) return Status::System(ENOMEM, "sigaction");
+  return FaultGuard(range);
+}
+
+FaultGuard::~FaultGuard() {
+  if (range_ != nullptr) GuardedRanges::Remove(*range_);
+}
+
+std::optional<uint64_t> FaultGuard::lost_from() const {
+  // What has been read was read before.
+  std::atomic_thread_fence(std::memory_order_acquire);
+  if (range_ == nullptr || range_->lost_from() == GuardedRange::kNothing) return std::nullopt;
+  return range_->lost_from();
+}
+
+std::optional<uint64_t> LostFrom(std::span<const std::byte> memory) {
+  std::atomic_thread_fence(std::memory_order_acquire);
+  if (faults.load(std::memory_order_acquire) == 0 || memory.empty()) return std::nullopt;
+  const auto begin = reinterpret_cast<uintptr_t>(memory.data());
+  const uint64_t lost = GuardedRanges::LostFrom(begin, begin + memory.size());
+  if (lost == GuardedRange::kNothing) return std::nullopt;
+  return lost;
+}
+
+}  // namespace safetensors

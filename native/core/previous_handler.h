@@ -1,0 +1,16 @@
+// The handlers that were there before ours, and to which it passes on what is not its own.
+#pragma once
+
+#include <signal.h>
+
+namespace safetensors {
+
+// From now on the one that CallPreviousHandler calls. May be called again, when another handler has
+// taken the place of ours and ours takes it back; false when that has been done by too many others,
+// and the last one stays. Any thread.
+bool SetPreviousHandler(const struct sigaction& action);
+
+// In a handler: does what the system would have done without it.
+void CallPreviousHandler(int signal, siginfo_t* info, void* context);
+
+}  // namespace safetensors

@@ -1,0 +1,114 @@
+/**
+ * Cuts a mapped file short from another thread, again and again, at some moment while a call reads from it;
+ * prints how the calls ended. What a call has read when it succeeds must be what the file had.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import {
+  type Container,
+  decodeBlockScaledAsync,
+  deserialize,
+  fromFloat32Async,
+  safeOpenSync,
+  saveFile,
+  serialize,
+} from 'safetensors-mmap';
+import { Outcomes } from './support/outcomes.js';
+
+const [path, way, roundsText, guard = 'on'] = process.argv.slice(2);
+const target = `${path}.copy`;
+
+const ELEMENTS = 2 ** 18;
+const content = serialize({
+  x: { dtype: 'F32', shape: [512, ELEMENTS / 512], data: new Float32Array(ELEMENTS).fill(1) },
+  y: { dtype: 'F32', shape: [ELEMENTS], data: new Float32Array(ELEMENTS).fill(2) },
+});
+
+/** They return what they have read. */
+const calls: Record<string, (container: Container) => unknown> = {
+  decode: (container) => container.getTensor('y').toFloat32(),
+  decodeAsync: (container) => container.getTensor('y').toFloat32Async(),
+  blocks: (container) => {
+    const data = container.getTensor('y').bytes;
+    const rows = data.length / 128;
+    return decodeBlockScaledAsync(
+      { dtype: 'F8_E4M3', shape: [rows, 128], data },
+      { dtype: 'F32', shape: [rows, 1], data: new Float32Array(rows).fill(1) },
+      { blockSize: [1, 128] },
+    );
+  },
+  encode: (container) => fromFloat32Async('F16', container.getTensor('y').data as Float32Array),
+  gather: (container) => container.getTensor('x').slice(null, [1, 500]).bytes,
+  gatherAsync: async (container) =>
+    (await container.getTensor('x').sliceAsync([null, [1, 500]])).bytes,
+  prefetch: (container) => container.prefetch(),
+  save: async (container) => {
+    await saveFile(container, target, { fsync: false });
+    return readFileSync(target);
+  },
+  saveViews: async (container) => {
+    const { data } = container.getTensor('y');
+    await saveFile({ y: { dtype: 'F32', shape: [ELEMENTS], data } }, target, { fsync: false });
+    return readFileSync(target);
+  },
+  serialize: (container) => serialize(container),
+};
+
+function assertEqual(read: unknown, expected: unknown): void {
+  const [a, b] = [read, expected].map((value) => {
+    const { buffer, byteOffset, byteLength } = value as Uint8Array;
+    return Buffer.from(buffer, byteOffset, byteLength);
+  });
+  if (!a.equals(b)) throw new Error('what was read is not what the file had');
+}
+
+/** Another thread that cuts the file when it is told to, after so many turns of an empty loop. */
+class Cutter {
+  readonly #order = new Int32Array(new SharedArrayBuffer(4));
+  readonly #worker = new Worker(
+    `const { truncateSync } = require('node:fs');
+     const { path, order } = require('node:worker_threads').workerData;
+     for (;;) {
+       Atomics.wait(order, 0, 0);
+       const [turns] = order;
+       for (let i = 0; i < turns; i++) Atomics.load(order, 0);
+       truncateSync(path, 0);
+       Atomics.store(order, 0, 0);
+       Atomics.notify(order, 0);
+     }`,
+    { eval: true, workerData: { path, order: this.#order } },
+  );
+
+  start(turns: number): void {
+    Atomics.store(this.#order, 0, turns);
+    Atomics.notify(this.#order, 0);
+  }
+
+  wait(): void {
+    for (let now = 1; now !== 0; now = Atomics.load(this.#order, 0)) {
+      Atomics.wait(this.#order, 0, now, 1000);
+    }
+  }
+
+  async end(): Promise<void> {
+    await this.#worker.terminate();
+  }
+}
+
+/** So many turns take about as long as the slowest call. */
+const MOST_TURNS = 60_000;
+
+const outcomes = new Outcomes();
+const cutter = new Cutter();
+const expected = await calls[way](deserialize(content));
+for (let round = 0; round < Number(roundsText); round++) {
+  writeFileSync(path, content);
+  const file = safeOpenSync(path, { faultGuard: guard === 'on' });
+  cutter.start(1 + Math.floor(Math.random() * MOST_TURNS));
+  const read = await outcomes.note(() => calls[way](file));
+  if (read !== undefined) assertEqual(read, expected);
+  cutter.wait();
+  file.close();
+}
+await cutter.end();
+outcomes.print();
