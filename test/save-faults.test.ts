@@ -234,6 +234,22 @@ describe('EIO', () => {
   });
 });
 
+describe('memory that goes away while it is written', () => {
+  it('is not said to be of a file', async () => {
+    const folder = newFolder('resize');
+    const env = { ...process.env, UV_THREADPOOL_SIZE: '1' };
+    const report = await childReport<Refusal>('save-refused', ['resize', folder], { env });
+    expect(report.failure).toMatchObject({
+      name: 'TypeError',
+      message: expect.stringMatching(/^data: expected \d+ bytes until they are written, found 0/),
+    });
+    expect({ whole: report.whole, files: report.files }).toEqual({
+      whole: true,
+      files: ['model.safetensors'],
+    });
+  });
+});
+
 describe('tensors of a file that is cut short', () => {
   it.each(['truncate-before', 'truncate-during'])('FILE_CHANGED: %s', async (mode) => {
     const folder = newFolder(mode);

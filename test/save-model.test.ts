@@ -1,13 +1,17 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   copyFileSync,
   cpSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
+  rmdirSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -197,6 +201,48 @@ describe('saveModel', () => {
   });
 });
 
+describe('names that are links', () => {
+  const model = hundreds(6, 3);
+  const shards = shardNames(3);
+
+  async function saved(folder: string): Promise<void> {
+    await saveModel(model, folder, noSync({ maxShardSize: 200 }));
+    await expectModel(folder, model);
+  }
+
+  it.each([
+    ['to one file elsewhere', [0, 1], '../shared'],
+    ['to one file that is not there yet', [0, 2], '../none'],
+    ['to another of the names', [0, 2], shards[1]],
+    ['to a shard of the earlier model', [1], shardName(2, 9)],
+    ['to the index', [2], INDEX],
+  ])('%s are replaced', async (_, links, target) => {
+    const folder = join(newFolder(), 'model');
+    await saveModel(hundreds(9), folder, noSync({ maxShardSize: 100 }));
+    writeFileSync(join(folder, '../shared'), 'elsewhere');
+    writeFileSync(join(folder, shards[1]), 'old');
+    for (const link of links) {
+      rmSync(join(folder, shards[link]), { force: true });
+      symlinkSync(target, join(folder, shards[link]));
+    }
+    await saved(folder);
+    expectFiles(folder, INDEX, ...shards);
+    for (const link of links) expect(lstatSync(join(folder, shards[link])).isFile()).toBe(true);
+    expect(readFileSync(join(folder, '../shared'), 'utf8')).toBe('elsewhere');
+  });
+
+  it('to files of their own are followed', async () => {
+    const folder = join(newFolder(), 'model');
+    mkdirSync(folder, { recursive: true });
+    for (const shard of shards) symlinkSync(`../${shard}`, join(folder, shard));
+    await saved(folder);
+    for (const shard of shards) {
+      expect(readlinkSync(join(folder, shard))).toBe(`../${shard}`);
+      expect(existsSync(join(folder, '..', shard))).toBe(true);
+    }
+  });
+});
+
 describe('a saving that fails leaves the earlier model whole, and nothing else', () => {
   const earlier = hundreds(6);
 
@@ -265,6 +311,23 @@ describe('a saving that fails leaves the earlier model whole, and nothing else',
     expect(error).toMatchObject({ code: 'EISDIR', path: join(folder, taken) });
     expectFiles(folder, INDEX, taken, ...shardNames(3));
     await expectModel(folder, earlier);
+  });
+
+  it('a shard, which is named as the folder is', async () => {
+    const folder = newFolder();
+    const taken = shardName(3, 6);
+    mkdirSync(join(folder, taken), { recursive: true });
+    const named = relative('.', folder);
+    const error = await thrownBy(() => saveModel(earlier, named, { maxShardSize: 100 }));
+    expect(error).toMatchObject({ code: 'EISDIR', path: join(named, taken) });
+    expectFiles(folder, taken);
+    rmdirSync(join(folder, taken));
+    execFileSync('mkfifo', [join(folder, taken)]);
+    const refused = await thrownBy(() => saveModel(earlier, named, { maxShardSize: 100 }));
+    expect(refused).toMatchObject({
+      code: 'ERR_SAFETENSORS_NOT_SAFETENSORS',
+      path: join(named, taken),
+    });
   });
 
   it('the index’s name is taken by a folder', async () => {

@@ -17,12 +17,18 @@ describe('sizes of shards', () => {
     expect(shardSizeBytes(size)).toBe(bytes);
   });
 
-  it.each([['5'], ['GB'], ['5 G'], ['5GiB'], ['-5GB'], ['5 000KB'], [''], [null], [{}], [NaN]])(
-    '%j is none: TypeError',
+  it.each([[null], [{}], [true], [5n]])('%s is none: TypeError', async (size) => {
+    const error = await thrownBy(() => shardSizeBytes(size as unknown as string));
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error.message).toContain('maxShardSize: expected bytes, or text like');
+  });
+
+  it.each([['5'], ['GB'], ['5 G'], ['5GiB'], ['-5GB'], ['5 000KB'], ['']])(
+    '%j is no size: RangeError',
     async (size) => {
-      const error = await thrownBy(() => shardSizeBytes(size as string));
-      expect(error).toBeInstanceOf(TypeError);
-      expect(error.message).toContain('maxShardSize');
+      const error = await thrownBy(() => shardSizeBytes(size));
+      expect(error).toBeInstanceOf(RangeError);
+      expect(error.message).toContain('maxShardSize: expected bytes, or text like');
     },
   );
 
@@ -34,6 +40,7 @@ describe('sizes of shards', () => {
     [0],
     [-1],
     [1.5],
+    [Number.NaN],
     [Infinity],
     [2 ** 53],
   ])('%j is out of range', async (size) => {

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import {
   chmodSync,
+  linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -177,6 +178,24 @@ describe('updateMetadata', () => {
       Object.fromEntries(numbers.map((n) => [`key ${n}`, n.repeat(30)])),
     );
     expectTensors(path);
+  });
+
+  it('takes changes of one file one after another, whichever of its names they come by', async () => {
+    // Room for all of them, since a copy is a file of its own.
+    const { folder, path } = newPath(serialize(tensors, { headerPadding: 4096 }));
+    const names = [path, ...[1, 2, 3].map((n) => join(folder, `link-${n}`))];
+    for (const name of names.slice(1)) linkSync(path, name);
+    const numbers = Array.from({ length: 40 }, (_, i) => String(i));
+    await Promise.all(
+      numbers.map((n, i) =>
+        updateMetadata(names[i % names.length], { [`key ${n}`]: n.repeat(30) }),
+      ),
+    );
+    const { metadata } = deserialize(readFileSync(path));
+    expect({ ...metadata }).toEqual(
+      Object.fromEntries(numbers.map((n) => [`key ${n}`, n.repeat(30)])),
+    );
+    for (const name of names) expect(statSync(name).ino).toBe(statSync(path).ino);
   });
 
   it.each(['saved over', 'removed'])(

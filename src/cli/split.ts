@@ -10,7 +10,8 @@ import { formatBytes } from './text.ts';
 
 export interface SplitOptions {
   readonly output: string;
-  readonly maxShardSize?: string | number;
+  /** Bytes. */
+  readonly maxShardSize?: number;
   readonly json?: true;
 }
 

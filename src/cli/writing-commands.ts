@@ -39,7 +39,7 @@ export function addSplit(parent: Command): void {
     .addOption(
       new Option('-m, --max-shard-size <size>', 'most bytes in a shard, as 2GB or 500MB')
         .argParser(shardSize)
-        .default('5GB'),
+        .default(5e9, '5GB'),
     )
     .option('-j, --json', 'print JSON')
     .addHelpText('after', examples('split model.safetensors --max-shard-size 2GB -o model/'))
@@ -85,13 +85,17 @@ export function addMetadata(parent: Command): void {
     });
 }
 
-/** The library reads the units; text without one is bytes. */
-function shardSize(text: string): string | number {
-  const isBytes = /^\d+$/.test(text);
-  if ((isBytes || /^(\d+\.?\d*|\.\d+)\s*[KMGT]B$/i.test(text)) && Number.parseFloat(text) > 0) {
-    return isBytes ? Number(text) : text;
-  }
-  throw new InvalidArgumentError('It must be a number of bytes, or one of KB, MB, GB or TB.');
+const UNITS = 'KMGT';
+
+/** Bytes; text without a unit is a number of them. */
+function shardSize(text: string): number {
+  const [, number = '', unit = ''] = /^(\d+|(?:\d+\.?\d*|\.\d+)\s*([KMGT])B)$/i.exec(text) ?? [];
+  const power = unit === '' ? 0 : 1 + UNITS.indexOf(unit.toUpperCase());
+  const bytes = Math.trunc(Number.parseFloat(number) * 1000 ** power);
+  if (Number.isSafeInteger(bytes) && bytes > 0) return bytes;
+  throw new InvalidArgumentError(
+    'It must be a number of bytes, or one of KB, MB, GB or TB: at least one byte, and under 2^53.',
+  );
 }
 
 function setKey(text: string, pairs: ReadonlyMap<string, string> = new Map()): Map<string, string> {

@@ -4,6 +4,7 @@ import { systemError } from '../errors.ts';
 import { allocateHeader } from '../header/bytes.ts';
 import { pathIn } from '../path.ts';
 import { type AtomicFile, syncFolder, withPath } from '../write/atomic-file.ts';
+import { resolveTarget } from '../write/target.ts';
 import { INDEX_FILE, SHARD_NAME, SINGLE_FILE } from './shards.ts';
 import { parseWeightMap } from './weight-map.ts';
 
@@ -69,6 +70,33 @@ export async function replaceModel({ path, fullPath, files, fsync }: NewModel): 
       if (isOld && !kept.has(name)) await remove(name).catch(() => {});
     }
   });
+}
+
+/**
+ * Names of a model's files that are symbolic links which must not be followed: to a file that another of
+ * the names leads to as well, or to one in the folder itself, which may be of the earlier model. Each
+ * of these files is then put in the place of the link.
+ */
+export async function linksToReplace(
+  folder: { readonly path: string; readonly fullPath: string },
+  names: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const entries = await readdir(folder.fullPath, { withFileTypes: true });
+  const isLink = new Set(entries.filter((entry) => entry.isSymbolicLink()).map(({ name }) => name));
+  const replaced = new Set<string>();
+  const followed = new Map<string, string>();
+  for (const name of names) {
+    if (!isLink.has(name)) continue;
+    const path = pathIn(folder.path, name);
+    const fullPath = pathIn(folder.fullPath, name);
+    const own = await resolveTarget(path, { fullPath, followsLink: false });
+    const led = await resolveTarget(path, { fullPath });
+    const other = followed.get(led.path);
+    if (other !== undefined) replaced.add(other);
+    if (other !== undefined || led.folder === own.folder) replaced.add(name);
+    followed.set(led.path, name);
+  }
+  return replaced;
 }
 
 /** The files that an index names; undefined for one that names none that could be opened. */

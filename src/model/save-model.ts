@@ -1,7 +1,7 @@
 import { mkdir, rmdir } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { checkedPath, fullPathOf, pathIn } from '../path.ts';
-import { AtomicFile, syncFolder, withPath } from '../write/atomic-file.ts';
+import { AtomicFile, type AtomicFileOptions, syncFolder, withPath } from '../write/atomic-file.ts';
 import { type CheckedTensor, checkTensors, type TensorsLike } from '../write/inputs.ts';
 import {
   type CheckedSaving,
@@ -12,7 +12,7 @@ import {
 } from '../write/options.ts';
 import { type FilePlan, planFile } from '../write/plan.ts';
 import { writeTemporary } from '../write/temporary.ts';
-import { type NewModel, replaceModel } from './replace-model.ts';
+import { linksToReplace, type NewModel, replaceModel } from './replace-model.ts';
 import {
   DEFAULT_SHARD_SIZE,
   INDEX_FILE,
@@ -116,12 +116,20 @@ async function write(
   try {
     const model: NewModel = { path, fullPath, files: temporary, fsync: saving.fsync };
     const shard = withTotal(files, saving);
+    const names = files.map(({ name }) => name);
+    if (index !== undefined) names.push(INDEX_FILE);
+    const links = await withPath(path, () => linksToReplace({ path, fullPath }, names));
+    const place = (name: string) => ({
+      leavesFolder: true,
+      fullPath: pathIn(fullPath, name),
+      replacesLink: links.has(name),
+    });
     for (const { name, plan } of files) {
-      const file = await writeTemporary(plan, pathIn(fullPath, name), shard(plan), true);
+      const file = await writeTemporary(plan, pathIn(path, name), shard(plan), place(name));
       temporary.push({ name, file });
     }
     if (index !== undefined) {
-      const file = await writeIndex(index, pathIn(fullPath, INDEX_FILE), saving);
+      const file = await writeIndex(index, pathIn(path, INDEX_FILE), saving, place(INDEX_FILE));
       temporary.push({ name: INDEX_FILE, file });
     }
     if (saving.fsync) await withPath(path, () => syncNames(made));
@@ -180,12 +188,9 @@ async function writeIndex(
   bytes: Buffer,
   path: string,
   { fsync }: CheckedSaving,
+  place: Pick<AtomicFileOptions, 'leavesFolder' | 'fullPath' | 'replacesLink'>,
 ): Promise<AtomicFile> {
-  const file = await AtomicFile.create(path, {
-    byteLength: bytes.length,
-    fsync,
-    leavesFolder: true,
-  });
+  const file = await AtomicFile.create(path, { ...place, byteLength: bytes.length, fsync });
   try {
     await withPath(path, () => file.handle.writeFile(bytes));
     await file.seal();

@@ -30,14 +30,16 @@ const PIECE_UNITS = 2 ** 16;
  * The bytes that a size stands for: a number of them, or text like "5GB" and "1.5 MB", in units of
  * powers of 1000. A fraction of a byte is cut off.
  *
- * @throws {TypeError} for anything else
- * @throws {RangeError} under one byte, or over 2^53 − 1
+ * @throws {TypeError} for anything but a number or text
+ * @throws {RangeError} for other text, under one byte, or over 2^53 − 1
  */
 export function shardSizeBytes(size: string | number): number {
   const bytes = typeof size === 'string' ? parseSize(size) : size;
-  if (typeof bytes !== 'number' || Number.isNaN(bytes)) {
-    throw new TypeError(
-      `maxShardSize: expected bytes, or text like "5GB" in KB, MB, GB or TB, found ${inspect(size)}`,
+  const isMalformed = typeof size === 'string' && Number.isNaN(bytes);
+  if (typeof bytes !== 'number' || isMalformed) {
+    const Misuse = isMalformed ? RangeError : TypeError;
+    throw new Misuse(
+      `maxShardSize: expected bytes, or text like "5GB" in KB, MB, GB or TB, found ${inspect(size, { depth: 0 })}`,
     );
   }
   if (!Number.isSafeInteger(bytes) || bytes < 1) {

@@ -18,6 +18,10 @@ export interface AtomicFileOptions {
   fsync: boolean;
   /** Whether the caller sees to the name, with {@link syncFolder}: no descriptor is kept for it. */
   leavesFolder?: boolean;
+  /** The path from the root; by default as seen from the working directory of now. */
+  fullPath?: string;
+  /** Whether a symbolic link at the path is itself replaced, and not what it leads to. */
+  replacesLink?: boolean;
 }
 
 /**
@@ -61,9 +65,9 @@ export class AtomicFile {
    * @throws {SafetensorsError} NOT_SAFETENSORS when the path leads to a FIFO, a socket or a device
    */
   static async create(path: string, options: AtomicFileOptions): Promise<AtomicFile> {
-    const { byteLength, fsync, leavesFolder = false } = options;
+    const { byteLength, fsync, leavesFolder = false, fullPath, replacesLink = false } = options;
     return withPath(path, async () => {
-      const target = await resolveTarget(path);
+      const target = await resolveTarget(path, { fullPath, followsLink: !replacesLink });
       const folder = fsync && !leavesFolder ? { folder: await open(target.folder, 'r') } : {};
       // Not named after the file, whose name may be as long as a name can be.
       const random = randomBytes(8).toString('hex');

@@ -73,7 +73,7 @@ async function writeChunk(handle: FileHandle, chunk: Chunk): Promise<void> {
     const position = chunk.position + done;
     const write = views.length === 1 ? writeOne : writeMany;
     const written = await write(handle, views, position).catch((error) => {
-      throw lostPage(error, chunk, done) ?? error;
+      throw lostMemory(error, chunk, done) ?? error;
     });
     if (written === 0) throw systemError(-constants.errno.EIO, 'write', '');
     done += written;
@@ -90,11 +90,25 @@ async function writeMany(handle: FileHandle, views: Uint8Array[], position: numb
   return bytesWritten;
 }
 
-/** The kernel could not read the memory: a page of a mapped file that the file no longer has. */
-function lostPage(error: unknown, chunk: Chunk, done: number): SafetensorsError | undefined {
+/**
+ * The kernel could not read the memory: a page of a mapped file that the file no longer has, or memory
+ * of the caller's that is gone.
+ */
+function lostMemory(error: unknown, chunk: Chunk, done: number): Error | undefined {
   if ((error as NodeJS.ErrnoException).code !== 'EFAULT') return undefined;
   const { part, at } = partAt(chunk, done);
   const { source, begin, tensor } = part;
+  if (source.storage === undefined) {
+    try {
+      source.bytes(0, source.byteLength);
+    } catch (cause) {
+      if (cause instanceof Error) return cause;
+    }
+    const found = 'found that it was freed meanwhile';
+    return new TypeError(`data: expected memory that stays until it is written, ${found}`, {
+      cause: error,
+    });
+  }
   const { path, offset } = source.fileAt(begin + at) ?? {};
   return new SafetensorsError('FILE_CHANGED', lostMessage(offset), { path, tensor, cause: error });
 }

@@ -20,6 +20,13 @@ export interface Target {
   readonly mode: number | undefined;
 }
 
+export interface TargetOptions {
+  /** The path from the root, where `path` is only how the caller named it. */
+  fullPath?: string | undefined;
+  /** Whether the last component may be a link that is followed; one that leads there always is. */
+  followsLink?: boolean;
+}
+
 /**
  * Follows a path to the file that is to be made or replaced: also symbolic links that lead to
  * nothing yet.
@@ -28,12 +35,15 @@ export interface Target {
  *   ENOTDIR for such a path of a file, ELOOP, ENOENT for a folder that is not there
  * @throws {SafetensorsError} NOT_SAFETENSORS for a FIFO, a socket or a device
  */
-export async function resolveTarget(path: string): Promise<Target> {
+export async function resolveTarget(
+  path: string,
+  { fullPath, followsLink = true }: TargetOptions = {},
+): Promise<Target> {
   // As when it is opened: from the working directory of now. The empty path leads nowhere.
   if (path === '') throw openError('ENOENT', path);
   // The last component is taken without its end, which would save to a file that was not named.
   const isFolderPath = path.endsWith('/');
-  let next = fullPathOf(path);
+  let next = fullPath ?? fullPathOf(path);
   for (let links = 0; links <= MAX_LINKS; links++) {
     const folder = await realpath(dirname(next));
     const file = join(folder, basename(next));
@@ -42,6 +52,7 @@ export async function resolveTarget(path: string): Promise<Target> {
       if (isFolderPath) throw openError('EISDIR', path);
       return { folder, path: file, mode: undefined };
     }
+    if (info.isSymbolicLink() && !followsLink) return { folder, path: file, mode: undefined };
     if (!info.isSymbolicLink()) {
       if (info.isDirectory()) throw openError('EISDIR', path);
       if (isFolderPath) throw openError('ENOTDIR', path);

@@ -1,6 +1,6 @@
 import { unlessAborted } from '../abort.ts';
 import type { Hold, Storage } from '../storage.ts';
-import { AtomicFile, withPath } from './atomic-file.ts';
+import { AtomicFile, type AtomicFileOptions, withPath } from './atomic-file.ts';
 import { chunksOf } from './chunks.ts';
 import type { CheckedTensor } from './inputs.ts';
 import { type LaneOptions, Lanes } from './lanes.ts';
@@ -15,14 +15,14 @@ export async function writeTemporary(
   plan: FilePlan<CheckedTensor>,
   path: string,
   { fsync, signal, onProgress }: CheckedSaving,
-  leavesFolder = false,
+  place: Pick<AtomicFileOptions, 'leavesFolder' | 'fullPath' | 'replacesLink'> = {},
 ): Promise<AtomicFile> {
   const { byteLength } = plan;
   signal?.throwIfAborted();
   const holds = holdSources(plan);
   let file: AtomicFile;
   try {
-    file = await AtomicFile.create(path, { byteLength, fsync, leavesFolder });
+    file = await AtomicFile.create(path, { ...place, byteLength, fsync });
   } catch (error) {
     release(holds);
     throw error;

@@ -1,4 +1,4 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { inspect } from 'node:util';
 import { checkObject } from '../arguments.ts';
@@ -67,7 +67,7 @@ interface Read {
   readonly header: Buffer;
 }
 
-/** Changes of one file are made one after another. */
+/** Changes of one file are made one after another: by its path, and by its device and inode. */
 const underWay = new Map<string, Promise<unknown>>();
 
 /**
@@ -106,14 +106,17 @@ export async function updateMetadata(
   return withPath(named, async () => {
     const target = await resolveTarget(named);
     if (target.mode === undefined) throw systemError(-constants.errno.ENOENT, 'open', named);
-    const before = underWay.get(target.path) ?? Promise.resolve();
+    // A file may have several names, and a name another file by the time that it is its turn.
+    const { dev, ino } = await stat(target.path, { bigint: true });
+    const keys = [target.path, `${dev}:${ino}`];
+    const before = Promise.all(keys.map((key) => underWay.get(key)));
     const update = before.then(() => updateFile(named, target.path, checked, saving));
     const settled = update.catch(() => {});
-    underWay.set(target.path, settled);
+    for (const key of keys) underWay.set(key, settled);
     try {
       return await update;
     } finally {
-      if (underWay.get(target.path) === settled) underWay.delete(target.path);
+      for (const key of keys) if (underWay.get(key) === settled) underWay.delete(key);
     }
   });
 }

@@ -1,7 +1,7 @@
 /**
  * Tries to save a model over an old one where it must fail; prints the error, whether the old file is
  * as it was, and what else is in the folder. `as-nobody` gives up root's rights first; `truncate`
- * cuts the file short that the tensors are mapped from.
+ * cuts the file short that the tensors are mapped from; `resize` takes away memory that is being written.
  */
 import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
@@ -16,6 +16,9 @@ const path = join(folder, 'model.safetensors');
 
 /** So much that most of it is still to be written when the first of it has been. */
 const MANY_BYTES = 2 ** 28;
+
+/** What is written at once by four lanes, with a header. */
+const FOUR_CHUNKS = 31 * 2 ** 20;
 
 async function tensorsOf(source: string, truncatedBefore: boolean): Promise<TensorsLike> {
   writeFileSync(source, serialize(modelOf(1)));
@@ -39,6 +42,18 @@ if (mode.startsWith('truncate')) {
   tensors = await tensorsOf(source, mode === 'truncate-before');
   onProgress = () => truncateSync(source, 4096);
 }
+if (mode === 'resize') {
+  // TypeScript's library has resizable buffers from ES2024 on.
+  const Resizable = ArrayBuffer as unknown as new (
+    byteLength: number,
+    options: { maxByteLength: number },
+  ) => ArrayBuffer & { resize(byteLength: number): void };
+  const buffer = new Resizable(FOUR_CHUNKS, { maxByteLength: FOUR_CHUNKS });
+  const data = new Uint8Array(buffer, 0, buffer.byteLength).fill(1);
+  tensors = { lost: { dtype: 'U8', shape: [data.length], data } };
+  // With one thread, all the other writes have been asked for and have not begun.
+  onProgress = () => buffer.resize(0);
+}
 if (mode === 'as-nobody') {
   process.setgid?.(NOBODY);
   process.setuid?.(NOBODY);
@@ -49,8 +64,8 @@ let failure: object | undefined;
 try {
   await saveFile(tensors, path, { onProgress });
 } catch (error) {
-  const { code, syscall, path: where, tensor, message } = error as Record<string, string>;
-  failure = { code, syscall, path: where, tensor, message };
+  const { name, code, syscall, path: where, tensor, message } = error as Record<string, string>;
+  failure = { name, code, syscall, path: where, tensor, message };
 }
 const whole = readFileSync(path).equals(old);
 console.log(JSON.stringify({ failure, whole, files: readdirSync(folder) }));
