@@ -32,6 +32,7 @@ export const ERROR_MEANINGS = {
     'a shard name that leads out of the model’s folder, or is not that of a .safetensors file',
   SHARD_MISSING: 'a shard of the index is not there, or no model in the folder, or more than one',
   INDEX_MISMATCH: 'the index has a tensor in a shard that does not have it',
+  REMOTE_RESPONSE: 'a server answered with anything but the bytes that it was asked for',
   NOT_A_CHECKPOINT: 'a file to be converted that is no checkpoint of a known kind',
   MALFORMED_CHECKPOINT:
     'a checkpoint whose structure has an error, or more than one reading: its zip file, its pickle, a tensor',

@@ -17,7 +17,7 @@ const BASE = ['escape', 'errors', 'dtypes', 'layout'];
 
 /** Imports of src/ run one way: down this table. Only what a line lists may be imported. */
 const LAYERS: readonly Layer[] = [
-  { name: 'cli', files: /^cli\//, imports: ['convert', 'index', 'escape'] },
+  { name: 'cli', files: /^cli\//, imports: ['remote', 'convert', 'index', 'escape'] },
   {
     // Beside the public API: a file of another kind is mapped as weight files are (native, opening,
     // identity), tensors are rounded by the kernels, and an index is written as saveModel writes it.
@@ -37,6 +37,11 @@ const LAYERS: readonly Layer[] = [
     ],
   },
   { name: 'adapters', files: /^adapters\//, imports: ['index'] },
+  {
+    name: 'remote',
+    files: /^remote\//,
+    imports: ['model', 'container', 'open-options', 'arguments', 'header', ...BASE],
+  },
   {
     name: 'index',
     files: /^index\.ts$/,

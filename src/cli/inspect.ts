@@ -1,8 +1,16 @@
 import { escapeText } from '../escape.ts';
-import { openModel, type SafetensorsModel } from '../index.ts';
+import { openModel } from '../index.ts';
 import { inspectionJson } from './inspect-json.ts';
 import { inspectionLines } from './inspect-text.ts';
-import { type Entry, entriesOf, nameFilter, type SortKey, sortEntries } from './listing.ts';
+import {
+  type Entry,
+  entriesOf,
+  type Listing,
+  nameFilter,
+  type SortKey,
+  sortEntries,
+} from './listing.ts';
+import { isRemote, remoteListing } from './remote.ts';
 import { printLines, terminalOf } from './terminal.ts';
 import { countOf } from './text.ts';
 
@@ -18,10 +26,7 @@ export interface InspectOptions {
 /** What is to be shown of a file or a model. */
 export interface Inspection {
   readonly path: string;
-  readonly container: Pick<
-    SafetensorsModel,
-    'path' | 'byteLength' | 'size' | 'metadata' | 'shards'
-  >;
+  readonly container: Listing['container'];
   /** Those that pass the filter, in the order that is asked for. */
   readonly entries: readonly Entry[];
   readonly filtered: boolean;
@@ -35,9 +40,15 @@ export interface Inspection {
  * @returns The exit code: 1 when no tensor passes the filter, as grep does.
  * @throws what opening the file throws
  */
-export async function inspect(path: string, options: InspectOptions): Promise<0 | 1> {
-  using model = await openModel(path);
-  const inspection = inspectionOf(path, model, options);
+export async function inspect(
+  path: string,
+  options: InspectOptions,
+  signal: AbortSignal,
+): Promise<0 | 1> {
+  const listing = isRemote(path)
+    ? await remoteListing(path, process.env, signal)
+    : await localListing(path);
+  const inspection = inspectionOf(path, listing, options);
   await printLines(
     options.json
       ? inspectionJson(inspection)
@@ -45,17 +56,25 @@ export async function inspect(path: string, options: InspectOptions): Promise<0 
   );
   if (!options.filter || inspection.entries.length > 0) return 0;
   const globs = options.filter.map((glob) => `"${escapeText(glob)}"`).join(', ');
-  console.error(`error: none of the ${countOf(model.size, 'tensor')} matches ${globs}`);
+  console.error(`error: none of the ${countOf(listing.container.size, 'tensor')} matches ${globs}`);
   return 1;
+}
+
+async function localListing(path: string): Promise<Listing> {
+  using model = await openModel(path);
+  const { path: file, byteLength, size, metadata, shards } = model;
+  return {
+    container: { path: file, byteLength, size, metadata, shards },
+    entries: entriesOf(model),
+  };
 }
 
 function inspectionOf(
   path: string,
-  container: SafetensorsModel,
+  { container, entries: all }: Listing,
   options: InspectOptions,
 ): Inspection {
   const { filter = [], sort, reverse = false, tree, depth = Number.POSITIVE_INFINITY } = options;
-  const all = entriesOf(container);
   const isShown = nameFilter(filter);
   const shown = filter.length > 0 ? all.filter(({ name }) => isShown(name)) : all;
   const shared = { path, container, filtered: filter.length > 0 };

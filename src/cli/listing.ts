@@ -23,6 +23,16 @@ export interface Entry {
   readonly rank: number;
 }
 
+/** What a command lists. */
+export interface Listing {
+  readonly container: Pick<
+    SafetensorsModel,
+    'path' | 'byteLength' | 'size' | 'metadata' | 'shards'
+  >;
+  /** Every tensor, in the order of the data. */
+  readonly entries: readonly Entry[];
+}
+
 export interface Totals {
   tensors: number;
   /** Elements. */

@@ -14,9 +14,9 @@ export function addInspect(parent: Command): void {
     .description(
       'List the tensors of a file or a model: name, dtype, shape, bytes, offsets into the data, and ' +
         'whether they can be used in place. Ends with totals by dtype, and the metadata. Reads headers ' +
-        'only.',
+        'only, also of files on a server.',
     )
-    .argument('<path>', MODEL_ARGUMENT)
+    .argument('<path>', `${MODEL_ARGUMENT}; https://…, or hf://owner/name`)
     .option('-t, --tree', 'sum parameters and bytes by module path')
     .addOption(
       new Option('-d, --depth <n>', 'show no more than n levels; implies --tree')
@@ -38,9 +38,12 @@ export function addInspect(parent: Command): void {
         'inspect model.safetensors --sort size | head -20',
         "inspect model.safetensors --filter '*.mlp.*' --filter '!*.bias'",
         'inspect model.safetensors --json | jq .totals',
+        'inspect hf://deepseek-ai/DeepSeek-V3 --tree --depth 2',
       ),
     )
-    .action((path: string, options: InspectOptions) => run(path, () => inspect(path, options)));
+    .action((path: string, options: InspectOptions) =>
+      run(path, (signal) => inspect(path, options, signal)),
+    );
 }
 
 export function addVerify(parent: Command): void {

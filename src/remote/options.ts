@@ -1,0 +1,59 @@
+import { checkInteger, checkObject, checkSignal } from '../arguments.ts';
+import { type CheckedParseOptions, type ParseOptions, parseOptions } from '../open-options.ts';
+
+export interface RemoteOptions extends ParseOptions {
+  /** Sent with each request to the URL's own origin, and to no other that it redirects to. */
+  headers?: Readonly<Record<string, string>> | undefined;
+  /** Ends it: the promise is rejected with the signal's reason. */
+  signal?: AbortSignal | undefined;
+  /** The longest time without a byte from the server, in milliseconds. Default: 30,000. */
+  timeoutMs?: number | undefined;
+}
+
+const DEFAULT_TIMEOUT_MS = 30_000;
+
+/** What `setTimeout` can wait. */
+const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
+
+/** How a server is asked. */
+export interface RequestOptions {
+  headers: Readonly<Record<string, string>>;
+  signal: AbortSignal | undefined;
+  timeoutMs: number;
+}
+
+/** {@link RemoteOptions} with their defaults. */
+export interface CheckedRemoteOptions {
+  parse: CheckedParseOptions;
+  request: RequestOptions;
+}
+
+/** @throws {TypeError} @throws {RangeError} */
+export function remoteOptions(options: RemoteOptions = {}): CheckedRemoteOptions {
+  checkObject(options, 'options');
+  const { headers = {}, signal, timeoutMs = DEFAULT_TIMEOUT_MS, ...parse } = options;
+  checkObject(headers, 'headers');
+  checkSignal(signal);
+  checkInteger(timeoutMs, 'timeoutMs', 1, LONGEST_TIMEOUT_MS);
+  return { parse: parseOptions(parse), request: { headers, signal, timeoutMs } };
+}
+
+/**
+ * @throws {TypeError} for anything but an http: or https: URL, and for one with a password in it, which
+ *   would be in every message
+ */
+export function checkedUrl(url: string | URL): URL {
+  const checked = typeof url === 'string' ? parsedUrl(url) : new URL(url.href);
+  if (!/^https?:$/.test(checked.protocol)) {
+    throw new TypeError(`url: expected http: or https:, found ${checked.protocol}`);
+  }
+  if (checked.username || checked.password) {
+    throw new TypeError('url: expected one without a password, which belongs into `headers`');
+  }
+  return checked;
+}
+
+function parsedUrl(text: string): URL {
+  if (URL.canParse(text)) return new URL(text);
+  throw new TypeError('url: expected an absolute URL');
+}
