@@ -7,8 +7,10 @@ import { CopyStorage } from './buffer-storage.ts';
 import type { ByteReader } from './byte-reader.ts';
 import { Copies } from './copies.ts';
 import { allocate, inPieces, LANES, nativeRuns } from './gathering.ts';
+import type { MappedFiles } from './mapped-files.ts';
+import { gatherMapped, gatherMappedAsync } from './mapped-gathering.ts';
 import { native } from './native.ts';
-import type { Pages } from './pages.ts';
+import { MappedPages, type Pages } from './pages.ts';
 import type { DataPlace } from './paging-error.ts';
 import { type Runs, spanOf } from './slice.ts';
 import { type Backend, type FilePlace, Storage, type Window } from './storage.ts';
@@ -116,6 +118,9 @@ export class BlockStorage extends Storage {
   }
 
   override gather(runs: Runs): Storage {
+    this.assertOpen();
+    const mapping = this.#mappingFor(runs);
+    if (mapping) return new CopyStorage(this, gatherMapped(mapping, runs).buffer);
     const target = allocate(runs);
     if (target.length > 0) {
       const { begin, end } = this.#toGather(runs);
@@ -129,6 +134,12 @@ export class BlockStorage extends Storage {
 
   override async gatherAsync(runs: Runs, signal: AbortSignal | undefined): Promise<Storage> {
     this.assertOpen();
+    const mapping = this.#mappingFor(runs);
+    if (mapping) {
+      const assertOpen = () => this.assertOpen();
+      const copy = await gatherMappedAsync(mapping, runs, { signal, assertOpen });
+      return new CopyStorage(this, copy.buffer);
+    }
     const target = allocate(runs);
     if (target.length > 0) {
       const { begin, end } = this.#toGather(runs);
@@ -147,7 +158,8 @@ export class BlockStorage extends Storage {
 
   override get pages(): Pages {
     this.assertOpen();
-    if (this.#reader.pages) return this.#reader.pages;
+    const { mapping } = this.#reader;
+    if (mapping) return new MappedPages(mapping.handle);
     const isClosed = () => this.closed;
     return new BlockPages({
       table: this.table,
@@ -206,6 +218,12 @@ export class BlockStorage extends Storage {
     await this.#reader.read(this.dataStart + begin, bytes);
     this.assertOpen();
     return bytes;
+  }
+
+  /** The mapping that runs are in, unless their tensor has been copied from there. */
+  #mappingFor(runs: Runs): MappedFiles | undefined {
+    const { begin, end } = spanOf(runs);
+    return this.isThere(begin, end) ? undefined : this.#reader.mapping;
   }
 
   /** What to read for runs: their tensor, or the bytes from the first to the last where that is far less. */

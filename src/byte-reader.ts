@@ -1,7 +1,6 @@
 import { SafetensorsError, systemError } from './errors.ts';
 import type { MappedFiles } from './mapped-files.ts';
 import { type FileHandle, type NativeFailure, native } from './native.ts';
-import { MappedPages, type Pages } from './pages.ts';
 import { type DataPlace, pagingError } from './paging-error.ts';
 import type { FilePlace } from './storage.ts';
 
@@ -12,8 +11,8 @@ import type { FilePlace } from './storage.ts';
 export interface ByteReader {
   /** Closing it empties copies: see `Copies`. */
   readonly handle: FileHandle;
-  /** What of the bytes is in memory that is not JavaScript's. */
-  readonly pages: Pages | undefined;
+  /** Where they are mapped. */
+  readonly mapping: MappedFiles | undefined;
   /**
    * Fills the target, all of it.
    * @throws {SafetensorsError} FILE_CHANGED when the file no longer has the bytes
@@ -46,7 +45,7 @@ const GONE: readonly number[] = [-116, -70];
 /** Reads files through their descriptors, of which it keeps one for each. */
 export class FileReader implements ByteReader {
   readonly handle: FileHandle;
-  readonly pages = undefined;
+  readonly mapping = undefined;
   readonly #files: readonly ReadFile[];
   readonly #place: DataPlace;
 
@@ -129,22 +128,20 @@ export class FileReader implements ByteReader {
 /** Copies from mapped files: for runtimes that let JavaScript see no memory but its own. */
 export class MappingReader implements ByteReader {
   readonly handle: FileHandle;
-  readonly pages: Pages;
-  readonly #files: MappedFiles;
+  readonly mapping: MappedFiles;
 
   constructor(files: MappedFiles) {
     this.handle = files.handle;
-    this.pages = new MappedPages(files.handle);
-    this.#files = files;
+    this.mapping = files;
   }
 
   readSync(position: number, target: Uint8Array): void {
     try {
       native().gather(this.handle, run(position, target), target, 0, target.length);
     } catch (error) {
-      throw pagingError(this.#files, error, position);
+      throw pagingError(this.mapping, error, position);
     }
-    this.#files.assertIntact(position, position + target.length);
+    this.mapping.assertIntact(position, position + target.length);
   }
 
   async read(position: number, target: Uint8Array): Promise<void> {
@@ -152,20 +149,20 @@ export class MappingReader implements ByteReader {
     const hold = native().hold(this.handle);
     try {
       await native().gatherAsync(this.handle, run(position, target), target, 0, target.length);
-      this.#files.assertIntact(position, position + target.length, hold);
+      this.mapping.assertIntact(position, position + target.length, hold);
     } catch (error) {
-      throw pagingError(this.#files, error, position);
+      throw pagingError(this.mapping, error, position);
     } finally {
       native().release(hold);
     }
   }
 
   fileAt(position: number): FilePlace {
-    return this.#files.fileAt(position);
+    return this.mapping.fileAt(position);
   }
 
   check(): void {
-    this.#files.check();
+    this.mapping.check();
   }
 
   close(): void {

@@ -2,11 +2,10 @@ import { constants } from 'node:buffer';
 import { CopyStorage } from './buffer-storage.ts';
 import { Copies } from './copies.ts';
 import { noteEmptied } from './emptied-buffers.ts';
-import { allocate, inPieces, LANES, nativeRuns } from './gathering.ts';
 import type { MappedFiles } from './mapped-files.ts';
+import { gatherMapped, gatherMappedAsync } from './mapped-gathering.ts';
 import { type FileHandle, type MappingHold, native } from './native.ts';
 import { MappedPages, type Pages } from './pages.ts';
-import { pagingError } from './paging-error.ts';
 import type { Runs } from './slice.ts';
 import { type Backend, type FilePlace, type Hold, Storage, type Window } from './storage.ts';
 
@@ -101,30 +100,14 @@ export class MappedStorage extends Storage {
 
   override gather(runs: Runs): Storage {
     this.assertOpen();
-    const target = allocate(runs);
-    const numbers = nativeRuns(runs, this.dataStart);
-    try {
-      native().gather(this.#handle, numbers, target, 0, target.length);
-    } catch (error) {
-      throw pagingError(this, error, this.dataStart + runs.begin);
-    }
-    this.assertIntact(runs.begin, runs.begin + 1);
-    return new CopyStorage(this, target.buffer);
+    return new CopyStorage(this, gatherMapped(this.#files, runs).buffer);
   }
 
   override async gatherAsync(runs: Runs, signal: AbortSignal | undefined): Promise<Storage> {
     this.assertOpen();
-    const addon = native();
-    const target = allocate(runs);
-    const numbers = nativeRuns(runs, this.dataStart);
-    await inPieces(runs, { lanes: LANES, signal }, async (begin, end) => {
-      this.assertOpen();
-      await addon.gatherAsync(this.#handle, numbers, target, begin, end).catch((error) => {
-        throw pagingError(this, error, this.dataStart + runs.begin);
-      });
-    });
-    this.assertIntact(runs.begin, runs.begin + 1);
-    return new CopyStorage(this, target.buffer);
+    const assertOpen = () => this.assertOpen();
+    const copy = await gatherMappedAsync(this.#files, runs, { signal, assertOpen });
+    return new CopyStorage(this, copy.buffer);
   }
 
   override noteCopy(copy: ArrayBuffer): void {
