@@ -51,28 +51,28 @@ Napi::Value MapBuffer(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
-// detach(handle, buffer: ArrayBuffer): void
+// detach(handle, buffer: ArrayBuffer): boolean
 // Empties the buffer and every view of it at once; one over the mapping gives up its hold on it.
 // Waiting for its finalizer instead, which Node runs from a later turn of the event loop, would let
 // a loop that opens and closes files run out of mappings. A buffer whose memory JavaScript has
-// moved to another one after all is detached already: its lease is left to the finalizer.
+// moved to another one after all is detached already: its lease is left to the finalizer. So it is
+// when the runtime refuses, as Bun does while it writes to a file from the buffer: then this is
+// false, and views keep their bytes for as long as there are any.
 Napi::Value Detach(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   FileHandle* const handle = UnwrapOpenFileHandle(info[0]);
   if (handle == nullptr) return env.Undefined();
   if (!info[1].IsArrayBuffer()) return ThrowBadArgument(env, "detach(handle, buffer)");
   auto buffer = info[1].As<Napi::ArrayBuffer>();
-  if (buffer.IsDetached()) return env.Undefined();
+  if (buffer.IsDetached()) return Napi::Boolean::New(env, true);
 
   const auto lease = handle->leases.find(buffer.Data());
-  if (napi_detach_arraybuffer(env, buffer) != napi_ok) {
-    return ThrowBadArgument(env, "detach: the buffer cannot be detached");
-  }
+  if (napi_detach_arraybuffer(env, buffer) != napi_ok) return Napi::Boolean::New(env, false);
   if (lease != handle->leases.end()) {
     lease->second->mapping.reset();
     handle->leases.erase(lease);
   }
-  return env.Undefined();
+  return Napi::Boolean::New(env, true);
 }
 
 // noteCopy(handle, copy: ArrayBuffer): void
@@ -101,7 +101,8 @@ void FileHandle::NoteCopy(Napi::ArrayBuffer copy) {
 void FileHandle::DetachCopies() {
   for (const WeakBuffer& weak : copies) {
     Napi::ArrayBuffer copy = weak.Value();
-    if (!copy.IsEmpty() && !copy.IsDetached()) copy.Detach();
+    // As for Detach, a refusal leaves it as it is.
+    if (!copy.IsEmpty() && !copy.IsDetached()) napi_detach_arraybuffer(copy.Env(), copy);
   }
   copies.clear();
 }

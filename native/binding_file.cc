@@ -1,4 +1,4 @@
-// open, openSync, read, readSync, closeDescriptor, close: the life of a file handle.
+// open, openSync, look, read, readSync, closeDescriptor, close: the life of a file handle.
 #include <string>
 #include <utility>
 
@@ -81,6 +81,28 @@ Napi::Value OpenSync(const Napi::CallbackInfo& info) {
     return info.Env().Undefined();
   }
   return WrapOpened(info.Env(), std::move(opened.value));
+}
+
+void SetIdentity(Napi::Env env, Napi::Object object, const FileIdentity& identity) {
+  object.Set("size", Napi::Number::New(env, static_cast<double>(identity.size)));
+  object.Set("device", Napi::BigInt::New(env, identity.device));
+  object.Set("inode", Napi::BigInt::New(env, identity.inode));
+  object.Set("modifiedNs", Napi::BigInt::New(env, identity.modified_ns));
+}
+
+// look(path: string): {size, device, inode, modifiedNs}
+// Not node:fs, whose times are rounded to milliseconds in Deno.
+Napi::Value Look(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!info[0].IsString()) return ThrowBadArgument(env, "look(path)");
+  const Result<FileIdentity> found = File::Look(info[0].As<Napi::String>().Utf8Value());
+  if (!found.ok()) {
+    ToError(env, found.status).ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  Napi::Object result = Napi::Object::New(env);
+  SetIdentity(env, result, found.value);
+  return result;
 }
 
 // What read and readSync are asked for: (handle, offset: number, target: Uint8Array, ahead:
@@ -169,10 +191,7 @@ Napi::Value WrapOpened(Napi::Env env, Opened opened) {
   result.Set("prefixBytes", Napi::Number::New(env, static_cast<double>(opened.prefix_bytes)));
   result.Set("mapped", Napi::Boolean::New(env, opened.mapped));
   result.Set("asciiEnd", Napi::Number::New(env, static_cast<double>(opened.ascii_end)));
-  result.Set("size", Napi::Number::New(env, static_cast<double>(identity.size)));
-  result.Set("device", Napi::BigInt::New(env, identity.device));
-  result.Set("inode", Napi::BigInt::New(env, identity.inode));
-  result.Set("modifiedNs", Napi::BigInt::New(env, identity.modified_ns));
+  SetIdentity(env, result, identity);
   return result;
 }
 
@@ -200,6 +219,7 @@ FileHandle* UnwrapOpenFileHandle(const Napi::Value& value) {
 void RegisterFile(Napi::Env env, Napi::Object exports) {
   exports.Set("open", Napi::Function::New(env, OpenAsync, "open"));
   exports.Set("openSync", Napi::Function::New(env, OpenSync, "openSync"));
+  exports.Set("look", Napi::Function::New(env, Look, "look"));
   exports.Set("read", Napi::Function::New(env, ReadAsync, "read"));
   exports.Set("readSync", Napi::Function::New(env, ReadSync, "readSync"));
   exports.Set("closeDescriptor", Napi::Function::New(env, CloseDescriptor, "closeDescriptor"));

@@ -43,12 +43,19 @@ export class Copies {
 
   /**
    * Before all are emptied. Those that other threads read from keep their memory: it moves to a buffer that
-   * nobody knows.
+   * nobody knows; where a runtime refuses that (Bun, while it writes to a file from there), it refuses to
+   * empty them too.
    */
   keepHeld(): void {
-    for (const held of this.#held.values()) {
-      const { memory } = held;
-      if (memory.byteLength > 0) held.memory = structuredClone(memory, { transfer: [memory] });
-    }
+    for (const held of this.#held.values()) held.memory = moved(held.memory);
+  }
+}
+
+function moved(memory: ArrayBuffer): ArrayBuffer {
+  if (memory.byteLength === 0) return memory;
+  try {
+    return structuredClone(memory, { transfer: [memory] });
+  } catch {
+    return memory;
   }
 }

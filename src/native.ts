@@ -34,7 +34,17 @@ export interface PageInJob {
 /** `'auto'`: a file is mapped, unless that is risky where the file is, or refused. */
 export type BackendChoice = 'auto' | 'mmap' | 'read';
 
-export interface OpenedFile {
+/** What tells one state of one file from another. */
+export interface FileIdentity {
+  /** In bytes. */
+  readonly size: number;
+  readonly device: bigint;
+  readonly inode: bigint;
+  /** Nanoseconds since 1970. */
+  readonly modifiedNs: bigint;
+}
+
+export interface OpenedFile extends FileIdentity {
   handle: FileHandle;
   /** Bytes read into the prefix: all of it, unless the file is shorter. */
   prefixBytes: number;
@@ -42,12 +52,6 @@ export interface OpenedFile {
   mapped: boolean;
   /** Where in the prefix the first byte of a {@link WantedFile}'s text stands that is not ASCII; else 0. */
   asciiEnd: number;
-  /** Bytes of the file, and of its mapping. */
-  size: number;
-  device: bigint;
-  inode: bigint;
-  /** Nanoseconds since 1970. */
-  modifiedNs: bigint;
 }
 
 /** A file to be mapped into a range. */
@@ -102,6 +106,8 @@ export interface NativeAddon extends NativeKernels {
    */
   open(path: string, prefix: Uint8Array, backend: BackendChoice): Promise<OpenedFile>;
   openSync(path: string, prefix: Uint8Array, backend: BackendChoice): OpenedFile;
+  /** What regular file a path leads to. */
+  look(path: string): FileIdentity;
   /** Bytes of a page: files are mapped at multiples of it. */
   readonly pageBytes: number;
   /** Sizes of regular files that need not be opened for it; on another thread. */
@@ -209,9 +215,10 @@ export interface NativeAddon extends NativeKernels {
   noteCopy(handle: FileHandle, copy: ArrayBuffer): void;
   /**
    * Empties an ArrayBuffer and every view of it; one over the mapping gives up its hold on it. Does
-   * nothing to a buffer that is detached already.
+   * nothing to a buffer that is detached already. False where the runtime refuses (Bun, while it writes to a
+   * file from there): its bytes stay then until the buffer is collected.
    */
-  detach(handle: FileHandle, buffer: ArrayBuffer): void;
+  detach(handle: FileHandle, buffer: ArrayBuffer): boolean;
   /**
    * Copies runs of bytes, one behind the other, into `target`, which they fill: of that, bytes
    * `[begin, end)`. `runs` is where the first begins and the bytes of each, then count and stride in bytes

@@ -140,7 +140,7 @@ const LAYERS: readonly Layer[] = [
       ...BASE,
     ],
   },
-  { name: 'identity', files: /^identity\.ts$/, imports: ['native'] },
+  { name: 'identity', files: /^identity\.ts$/, imports: ['native', 'errors'] },
   {
     name: 'file-storage',
     files: /^file-storage\.ts$/,
@@ -278,7 +278,6 @@ const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
   shards: ['node:util'],
   'atomic-file': ['node:crypto', 'node:fs', 'node:fs/promises', 'node:os', 'node:path'],
   write: ['node:fs/promises', 'node:os', 'node:util'],
-  identity: ['node:fs'],
   path: ['node:path', 'node:url'],
   memory: ['node:util'],
   container: ['node:util'],
