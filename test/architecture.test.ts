@@ -417,6 +417,21 @@ describe('imports of TypeScript', () => {
   });
 });
 
+describe('what reads pickles', () => {
+  const readers = sources.filter((file) => file.startsWith('src/convert/'));
+
+  it.each(readers)('%s has no way to run what it reads', (file) => {
+    const text = readFileSync(join(root, file), 'utf8').replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
+    expect(text).not.toMatch(
+      /\b(eval|Function|import|require|setTimeout|Reflect)\s*\(|\bnew\s+Function|\.constructor\b/,
+    );
+    // No module of Node's that runs or loads code: see NODE_MODULES.
+    for (const target of importsOf(file)) {
+      expect(target).not.toMatch(/child_process|worker|vm|module|cluster|repl|inspector/);
+    }
+  });
+});
+
 describe('includes of C++', () => {
   it('are found', () => {
     expect(natives.filter((file) => file.startsWith('native/core/')).length).toBeGreaterThan(3);

@@ -7,6 +7,8 @@ export const EXIT_FAILURE = 1;
 /** `diff`, as diff and grep have it. */
 export const EXIT_DIFFERENT = 1;
 export const EXIT_MISUSE = 2;
+/** `scan` found what is known to do harm. */
+export const EXIT_DANGEROUS = 3;
 /** `diff` could not compare. */
 export const EXIT_TROUBLE = 2;
 

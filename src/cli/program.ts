@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { addConvert, addScan } from './checkpoint-commands.ts';
 import { examples } from './command.ts';
 import { addDiff, addHash, addInspect, addVerify } from './reading-commands.ts';
 import { escapeMessage } from './text.ts';
@@ -13,7 +14,8 @@ const { version }: { version: string } = JSON.parse(
 export function program(): Command {
   const command = new Command('safetensors')
     .description(
-      'Look into .safetensors files and sharded models; verify, compare, merge and split them.',
+      'Look into .safetensors files and sharded models; verify, compare, merge and split them; make them of ' +
+        'PyTorch checkpoints.',
     )
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
@@ -37,6 +39,8 @@ export function program(): Command {
   addMetadata(command);
   addMerge(command);
   addSplit(command);
+  addConvert(command);
+  addScan(command);
   return command;
 }
 
@@ -45,6 +49,7 @@ Exit codes:
   0    fine
   1    a file is bad or cannot be used, nothing matched; diff: they differ
   2    wrong usage; diff: a file could not be compared
+  3    scan: a checkpoint is dangerous (1: unknown)
   130  ended by Ctrl-C (143 by SIGTERM, 129 by SIGHUP)
 
 What a command writes takes its place in one step, when it is whole.`;

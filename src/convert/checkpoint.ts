@@ -6,6 +6,7 @@ import { MappedCheckpoint } from './mapped-checkpoint.ts';
 import { PickleStream } from './pickle/stream.ts';
 import { Trace } from './pickle/trace.ts';
 import type { PyStorage, Value } from './pickle/values.ts';
+import { beginsLikePickle, beginsLikeZip } from './signatures.ts';
 
 /** Where a storage is in the file. */
 export interface StoragePlace {
@@ -68,7 +69,7 @@ export async function openCheckpoint(path: string | URL, trace = new Trace()): P
 
 async function readContents(file: MappedCheckpoint, trace: Trace): Promise<Contents> {
   const start = await file.read(0, Math.min(file.size, 4));
-  if (start.toString('latin1') === 'PK\x03\x04') return readArchive(file, trace);
+  if (beginsLikeZip(start)) return readArchive(file, trace);
   if (!beginsLikePickle(start)) {
     const message = 'no PyTorch checkpoint: neither a zip file nor a pickle';
     throw new SafetensorsError('NOT_A_CHECKPOINT', message, { path: file.path });
@@ -80,10 +81,4 @@ async function readContents(file: MappedCheckpoint, trace: Trace): Promise<Conte
     throw malformed(file.path, `bytes behind the pickle, from byte ${stream.at}`);
   }
   return { format: 'pickle', root: first, storages: new Map(), bigEndian: false };
-}
-
-/** Protocols 2 and later begin with their number; older ones, with what PyTorch or Python writes first. */
-function beginsLikePickle(start: Buffer): boolean {
-  const [first, second] = start;
-  return first === 0x80 ? second <= 5 : /^[L(}\]c\x8a]/.test(start.toString('latin1'));
 }

@@ -12,12 +12,12 @@ const OTHER_FILES: readonly { begins: RegExp; is: string; advice: string }[] = [
   {
     begins: /^PK\x03\x04/,
     is: 'a zip archive, as PyTorch writes checkpoints',
-    advice: 'convert it to safetensors first; do not unpickle a file you do not trust',
+    advice: 'convert it to safetensors first, with `safetensors convert`; do not unpickle it',
   },
   {
     begins: /^\x80[\x02-\x05][^\0]/,
     is: 'a Python pickle, as old PyTorch checkpoints are',
-    advice: 'convert it to safetensors first; do not unpickle a file you do not trust',
+    advice: 'convert it to safetensors first, with `safetensors convert`; do not unpickle it',
   },
   {
     begins: /^GGUF/,

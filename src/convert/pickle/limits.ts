@@ -1,17 +1,17 @@
 /**
  * Bounds of what one pickle may cost, whatever it says. State dicts of the largest models have some
- * hundred thousand tensors at about 200 bytes each; optimizer states, three times that.
+ * ten thousand tensors in a file, at about 200 bytes each; optimizer states, three times that.
  */
 export const MOST_PICKLE_BYTES = 256 * 2 ** 20;
 
 /**
  * Units of work: one for each instruction and each value that is put anywhere, more for what takes
- * memory of its own. At about 50 bytes a unit at worst, this is under a gigabyte.
+ * memory of its own. A tensor takes about 160; at 25 bytes a unit at worst, this is under a gigabyte.
  */
-export const MOST_WORK = 16_000_000;
+export const MOST_WORK = 24_000_000;
 
 /** What a container, a string or a call costs. */
-export const OBJECT_WORK = 4;
+export const OBJECT_WORK = 8;
 
 /** Values on the stack at once; marks too. CPython's own pickler stays under a thousand or so. */
 export const MOST_STACK = 4_000_000;

@@ -1,0 +1,80 @@
+import {
+  type Conversion,
+  type ConvertedFile,
+  convertCheckpoint,
+  type TargetDtype,
+} from '../convert/index.ts';
+import { escapeText } from '../escape.ts';
+import { jsonArray, toJson } from './json.ts';
+import { showProgress } from './progress.ts';
+import { printLines } from './terminal.ts';
+import { countOf, formatBytes, shownName } from './text.ts';
+
+export interface ConvertCommandOptions {
+  readonly output: string;
+  readonly key?: string;
+  readonly stripPrefix?: string;
+  readonly dtype?: TargetDtype;
+  readonly skipUnknown?: true;
+  readonly verify: boolean;
+  readonly dryRun?: true;
+  readonly json?: true;
+}
+
+/** Things besides tensors that are listed. */
+const SHOWN = 20;
+
+/**
+ * `safetensors convert`
+ *
+ * @throws what converting throws, and the reason of the signal
+ */
+export async function convert(
+  path: string,
+  { output, json, ...options }: ConvertCommandOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const conversion = await withProgress(path, output, options, signal);
+  if (json) await printLines(conversionJson(conversion));
+  else for (const file of conversion.files) await printLines(fileLines(file, options));
+  if (!json && conversion.index !== undefined) await printLines([escapeText(conversion.index)]);
+}
+
+async function withProgress(
+  path: string,
+  output: string,
+  options: Omit<ConvertCommandOptions, 'output' | 'json'>,
+  signal: AbortSignal,
+): Promise<Conversion> {
+  using progress = showProgress('converting');
+  const onProgress = (now: { bytes: number; totalBytes: number }) => progress.update(now);
+  return await convertCheckpoint(path, output, { ...options, signal, onProgress });
+}
+
+function* fileLines(
+  file: ConvertedFile,
+  { dryRun, verify }: Pick<ConvertCommandOptions, 'dryRun' | 'verify'>,
+): Generator<string> {
+  const { output, tensors, byteLength, links, others, leftOut, skipped, kept, key } = file;
+  const facts = [countOf(tensors.length, 'tensor'), formatBytes(byteLength)];
+  if (dryRun) facts.push('not written');
+  else if (kept) facts.push('was there already');
+  else if (verify) facts.push('verified');
+  if (key !== '') facts.push(`of ${shownName(key)}`);
+  yield `${escapeText(output)}  (${facts.join(', ')})`;
+  for (const [name, target] of links) yield `  ${shownName(name)} is ${shownName(target)}`;
+  for (const { path, value } of others.slice(0, SHOWN)) {
+    yield `  left out: ${shownName(path)} = ${value}`;
+  }
+  if (others.length > SHOWN) yield `  left out: ${others.length - SHOWN} more`;
+  for (const name of leftOut.slice(0, SHOWN)) yield `  left out: ${shownName(name)} (see --key)`;
+  for (const call of skipped.slice(0, SHOWN)) yield `  skipped: ${call}`;
+}
+
+function* conversionJson({ files, index }: Conversion): Generator<string> {
+  yield '{';
+  yield `  "index": ${toJson(index ?? null)},`;
+  const shown = files.map(({ links, ...file }) => ({ ...file, links: Object.fromEntries(links) }));
+  yield* jsonArray('files', shown, { isLast: true });
+  yield '}';
+}

@@ -1,0 +1,171 @@
+import { open, readdir, stat } from 'node:fs/promises';
+import { checkObject, checkSignal } from '../arguments.ts';
+import { SafetensorsError } from '../index.ts';
+import { checkedPath, fullPathOf, pathIn } from '../path.ts';
+import { openCheckpoint } from './checkpoint.ts';
+import { dangerOf } from './dangers.ts';
+import { describe, globalText } from './describe.ts';
+import { MappedCheckpoint } from './mapped-checkpoint.ts';
+import { PickleStream } from './pickle/stream.ts';
+import { Trace } from './pickle/trace.ts';
+import { PyCall } from './pickle/values.ts';
+import { salvagePickles } from './salvage.ts';
+import { beginsLikePickle, beginsLikeZip } from './signatures.ts';
+import { readZip } from './zip.ts';
+
+/**
+ * `safe`: it names nothing but what tensors are made of. `unknown`: it names something else, or cannot be
+ * read to its end. `dangerous`: what it names is known to run code, to reach files or the like.
+ */
+export type ScanVerdict = 'safe' | 'unknown' | 'dangerous';
+
+/** A name that Python would import. */
+export interface ScannedGlobal {
+  /** Printable. */
+  readonly name: string;
+  /** Whether it is one of those that checkpoints are made of. */
+  readonly listed: boolean;
+  /** What harm it can do, where that is known. */
+  readonly danger?: string;
+}
+
+/** A call that Python would make, of something that is not on the list. */
+export interface ScannedCall {
+  /** With its arguments, as Python would write it; printable, and shortened. */
+  readonly call: string;
+  /** Byte of the pickle. */
+  readonly at: number;
+  readonly danger?: string;
+}
+
+export interface ScannedFile {
+  readonly path: string;
+  readonly verdict: ScanVerdict;
+  readonly globals: readonly ScannedGlobal[];
+  readonly calls: readonly ScannedCall[];
+  /** Why it could not be read to its end, or is no checkpoint. */
+  readonly problem?: SafetensorsError;
+}
+
+export interface ScanOptions {
+  /** Ends the scan, with its reason. */
+  signal?: AbortSignal | undefined;
+}
+
+/** Names and calls that a report has: a pickle may have millions. */
+const MOST_REPORTED = 1000;
+
+/** Files that are looked at in folders whatever they begin with. */
+const CHECKPOINT = /\.(bin|pt|pth|ckpt|pkl|pickle|p|dat|data|joblib|dill|th|tar)$/i;
+
+/**
+ * Says what Python would import and call if it loaded checkpoints, without doing any of it.
+ *
+ * @param path A file; or a folder, in which all files are looked at, and those in folders within: of these, every
+ *   file that begins like a zip file or a pickle, whatever it is called.
+ * @throws {Error} of Node's own shape; the reason of the signal. A bad file is a verdict, not an error
+ */
+export async function scanCheckpoint(
+  path: string | URL,
+  options: ScanOptions = {},
+): Promise<ScannedFile[]> {
+  const checked = checkedPath(path);
+  checkObject(options, 'options');
+  const { signal } = options;
+  checkSignal(signal);
+  signal?.throwIfAborted();
+  if (!(await stat(fullPathOf(checked))).isDirectory()) return [await scanFile(checked)];
+  const scanned: ScannedFile[] = [];
+  const entries = await readdir(fullPathOf(checked), { recursive: true });
+  for (const name of entries.sort()) {
+    signal?.throwIfAborted();
+    const file = pathIn(checked, name);
+    if (!(await stat(fullPathOf(file))).isFile()) continue;
+    const isCheckpoint = CHECKPOINT.test(name);
+    if (!isCheckpoint && !(await beginsLikeCheckpoint(file))) continue;
+    const report = await scanFile(file);
+    // What only happens to begin like an old pickle, as a text may, names nothing.
+    if (!isCheckpoint && report.problem && report.globals.length === 0) continue;
+    scanned.push(report);
+  }
+  return scanned;
+}
+
+async function scanFile(path: string): Promise<ScannedFile> {
+  const trace = new Trace();
+  let problem: SafetensorsError | undefined;
+  try {
+    using _checkpoint = await openCheckpoint(path, trace);
+  } catch (error) {
+    problem = asProblem(error);
+  }
+  const others = await scanRecords(path, trace, problem === undefined);
+  return reportOf(path, trace, problem ?? others);
+}
+
+/** Pickles of a zip file beside that of the checkpoint, if it `isOne`: other programs may load them. */
+async function scanRecords(
+  path: string,
+  trace: Trace,
+  isOne: boolean,
+): Promise<SafetensorsError | undefined> {
+  using file = await MappedCheckpoint.open(path);
+  const start = await file.read(0, Math.min(4, file.size));
+  if (!beginsLikeZip(start)) return undefined;
+  try {
+    let problem: SafetensorsError | undefined;
+    for (const { name, begin, end } of (await readZip(file)).values()) {
+      const first = await file.read(begin, Math.min(begin + 2, end));
+      const isPickle = /\.(pkl|pickle)$/i.test(name);
+      // Data of tensors may begin with anything; only two bytes in a row are a sign.
+      if (!isPickle && !(first[0] === 0x80 && first[1] <= 5 && !/\/data\/\d+$/.test(name)))
+        continue;
+      if (isOne && /^[^/]+\/data\.pkl$/.test(name)) continue;
+      try {
+        await new PickleStream(file, begin, end).next(trace);
+      } catch (error) {
+        problem ??= asProblem(error);
+      }
+    }
+    return problem;
+  } catch (error) {
+    await salvagePickles(file, trace);
+    return asProblem(error);
+  }
+}
+
+function asProblem(error: unknown): SafetensorsError {
+  if (error instanceof SafetensorsError) return error;
+  throw error;
+}
+
+function reportOf(path: string, trace: Trace, problem: SafetensorsError | undefined): ScannedFile {
+  const globals: ScannedGlobal[] = [];
+  let verdict: ScanVerdict = problem === undefined ? 'safe' : 'unknown';
+  for (const { global, listed } of trace.globals.values()) {
+    if (globals.length >= MOST_REPORTED) break;
+    const danger = listed ? undefined : dangerOf(global);
+    globals.push({ name: globalText(global), listed, ...(danger === undefined ? {} : { danger }) });
+  }
+  const calls: ScannedCall[] = [];
+  for (const { what, at } of trace.suspicions) {
+    const danger = dangerOf(what);
+    if (danger !== undefined) verdict = 'dangerous';
+    else if (verdict === 'safe') verdict = 'unknown';
+    if (!(what instanceof PyCall) || calls.length >= MOST_REPORTED) continue;
+    calls.push({ call: describe(what), at, ...(danger === undefined ? {} : { danger }) });
+  }
+  return { path, verdict, globals, calls, ...(problem === undefined ? {} : { problem }) };
+}
+
+async function beginsLikeCheckpoint(path: string): Promise<boolean> {
+  const file = await open(fullPathOf(path));
+  try {
+    const start = Buffer.alloc(4);
+    const { bytesRead } = await file.read(start, 0, start.length, 0);
+    const read = start.subarray(0, bytesRead);
+    return beginsLikeZip(read) || beginsLikePickle(read);
+  } finally {
+    await file.close();
+  }
+}
