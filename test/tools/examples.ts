@@ -4,7 +4,7 @@
  */
 import { installAndCompile, runTests } from './installed.ts';
 
-const EXAMPLES = ['examples/encoder'];
+const EXAMPLES = ['examples/encoder', 'examples/model-server'];
 
 const compiled = EXAMPLES.map(installAndCompile);
 if (!runTests('examples', 'test/examples') || compiled.includes(false)) process.exitCode = 1;

@@ -1,0 +1,198 @@
+import cluster, { type Worker } from 'node:cluster';
+import { EventEmitter } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { PrefetchProgress, SafetensorsErrorCode } from 'safetensors-mmap';
+import { examine } from './examine.ts';
+import {
+  failureOf,
+  type Hello,
+  type Order,
+  RefusedError,
+  type Release,
+  type Reply,
+} from './messages.ts';
+import type { ServerOptions } from './options.ts';
+
+/** Between the end of a worker and its replacement: at first, and at most when those end too. */
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 30_000;
+
+const FILE_CHANGED: SafetensorsErrorCode = 'ERR_SAFETENSORS_FILE_CHANGED';
+
+interface FleetEvents {
+  /** Of the newest model, while it is read from the disk. */
+  prefetch: [progress: PrefetchProgress];
+  lost: [worker: Worker, reason: string];
+  /** A replacement could not be brought to serve; it is tried again. */
+  stuck: [error: unknown];
+}
+
+/**
+ * The workers, of which all serve the same release. A new one is first prepared by all, and only when all
+ * of them have it in memory and have tried it, served by all: otherwise by none.
+ */
+export class Fleet extends EventEmitter<FleetEvents> {
+  readonly #options: ServerOptions;
+  #release: Release | undefined;
+  /** Changes are made one after another. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #orders = 0;
+  /** Workers in a row that did not come to serve. */
+  #failures = 0;
+  #ending = false;
+  readonly #serving = new WeakSet<Worker>();
+  /** Of each worker: when it listens to what it is asked, or has ended. */
+  readonly #greetings = new WeakMap<Worker, Promise<void>>();
+
+  constructor(options: ServerOptions) {
+    super();
+    this.#options = options;
+    cluster.on('exit', (worker, code, signal) => {
+      if (this.#ending) return;
+      this.emit('lost', worker, signal ?? `exit code ${code}`);
+      void this.#replace();
+    });
+  }
+
+  /** The release that is served. */
+  get release(): Release | undefined {
+    return this.#release;
+  }
+
+  /** Workers that serve it. */
+  get serving(): Worker[] {
+    return this.workers.filter((worker) => this.#serving.has(worker));
+  }
+
+  get workers(): Worker[] {
+    return Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
+  }
+
+  /** Starts the workers, which listen at once and serve when all can. @throws as {@link install} */
+  async start(): Promise<void> {
+    const { model, workers } = this.#options;
+    (await examine(model, 'headers'))[Symbol.dispose]();
+    for (let i = 0; i < workers; i++) this.#fork();
+    await this.#all({ type: 'listen' });
+    await this.install(model);
+    await this.#all({ type: 'open' });
+    for (const worker of this.workers) this.#serving.add(worker);
+  }
+
+  /**
+   * Replaces the model that is served, or leaves it.
+   * @throws {SafetensorsError}, {Error} for what is wrong with the new one
+   */
+  install(path: string): Promise<Release> {
+    return this.#inTurn(() => this.#install(path));
+  }
+
+  /** Ends all workers when their last request is answered. @returns Whether they were in time. */
+  async end(): Promise<boolean> {
+    this.#ending = true;
+    const { workers } = this;
+    const late = new AbortController();
+    const deadline = sleep(this.#options.drainSeconds * 1000, false, { signal: late.signal });
+    const ended = Promise.all(workers.map((worker) => this.#endWorker(worker)));
+    const inTime = await Promise.race([ended.then(() => true), deadline]);
+    deadline.catch(() => {});
+    late.abort();
+    for (const worker of workers) if (!worker.isDead()) worker.process.kill('SIGKILL');
+    return inTime;
+  }
+
+  async #endWorker(worker: Worker): Promise<void> {
+    const exit = new Promise((resolve) => worker.once('exit', resolve));
+    await this.#ask(worker, { type: 'drain' }).catch(() => {});
+    if (worker.isDead()) return;
+    if (worker.isConnected()) worker.disconnect();
+    await exit;
+  }
+
+  async #install(path: string): Promise<Release> {
+    const depth = this.#options.loading === 'mmap' ? 'data' : 'headers';
+    // Kept open until the end: its pages stay in memory until the workers have them.
+    using examined = await examine(path, depth, (progress) => this.emit('prefetch', progress));
+    const { release } = examined;
+    try {
+      await this.#all({ type: 'prepare', release });
+    } catch (error) {
+      await this.#all({ type: 'abort' }).catch(() => {});
+      throw error;
+    }
+    this.#release = release;
+    // A worker that ends now is replaced by one with the new release.
+    await this.#all({ type: 'commit' }).catch((error) => this.emit('stuck', error));
+    return release;
+  }
+
+  /** A worker in the place of one that has ended; it listens when it can serve. */
+  async #replace(): Promise<void> {
+    await sleep(Math.min(FIRST_PAUSE_MS * 2 ** this.#failures, LONGEST_PAUSE_MS));
+    await this.#inTurn(async () => {
+      const release = this.#release;
+      if (release === undefined || this.#ending) return;
+      const worker = this.#fork();
+      try {
+        await this.#ask(worker, { type: 'prepare', release });
+        await this.#ask(worker, { type: 'commit' });
+        await this.#ask(worker, { type: 'open' });
+        this.#serving.add(worker);
+        this.#failures = 0;
+      } catch (error) {
+        this.#failures++;
+        this.emit('stuck', error);
+        // Its end brings the next.
+        const exit = new Promise((resolve) => worker.once('exit', resolve));
+        if (worker.process.kill('SIGKILL')) await exit;
+        if (failureOf(error).code !== FILE_CHANGED) return;
+        // Nobody can open the earlier files any more: all go on to those that are there now.
+        await this.#install(release.path).catch((error) => this.emit('stuck', error));
+      }
+    });
+  }
+
+  /** @throws what the first worker that fails answers; when all have answered */
+  async #all(order: Order): Promise<void> {
+    const answers = await Promise.allSettled(this.workers.map((one) => this.#ask(one, order)));
+    for (const answer of answers) if (answer.status === 'rejected') throw answer.reason;
+  }
+
+  #fork(): Worker {
+    const worker = cluster.fork();
+    const greeting = new Promise<void>((resolve) => {
+      worker.on('message', ({ type }: Hello | Reply) => type === 'hello' && resolve());
+      worker.on('exit', () => resolve());
+    });
+    this.#greetings.set(worker, greeting);
+    return worker;
+  }
+
+  async #ask(worker: Worker, order: Order): Promise<void> {
+    await this.#greetings.get(worker);
+    const id = this.#orders++;
+    await new Promise<void>((resolve, reject) => {
+      const settle = (error?: Error) => {
+        worker.off('message', onMessage);
+        worker.off('exit', onExit);
+        if (error) reject(error);
+        else resolve();
+      };
+      const onMessage = (reply: Reply) => {
+        if (reply.type !== 'reply' || reply.id !== id) return;
+        settle(reply.failure && new RefusedError(reply.failure));
+      };
+      const onExit = () => settle(new Error(`worker ${worker.id} has ended`));
+      worker.on('message', onMessage);
+      worker.on('exit', onExit);
+      if (worker.isDead()) onExit();
+      else worker.send({ ...order, id });
+    });
+  }
+
+  #inTurn<R>(work: () => Promise<R>): Promise<R> {
+    const done = this.#turn.then(work);
+    this.#turn = done.catch(() => {});
+    return done;
+  }
+}
