@@ -1,3 +1,4 @@
+import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { childReport, runChild } from './support/child.ts';
@@ -64,4 +65,32 @@ describe('a file that is cut short', () => {
     },
     240_000,
   );
+});
+
+describe.runIf(process.platform === 'linux')('the handler of SIGBUS', () => {
+  const newFolder = () => mkdtempSync(join(folder, 'handlers-'));
+
+  it.each<[string, unknown]>([
+    ['not guarded', { before: false, after: false }],
+    ['guarded', { before: false, after: true }],
+    ['a listener, and check()', { survived: true, heard: 1 }],
+    ['a listener, and another file', { survived: true, heard: 1 }],
+    ['a listener before', { survived: true, heard: 1 }],
+    ['a listener that has gone', { survived: true, caught: true }],
+    ['two copies', new Array(8).fill(true)],
+    ['two copies and a listener', { heard: 1 }],
+  ])('%s', async (way, expected) => {
+    expect(await childReport('sigbus-handlers', [newFolder(), way])).toEqual(expected);
+  });
+
+  it.each([
+    'sent',
+    'fault elsewhere',
+    'two copies, sent',
+    'two copies, fault elsewhere',
+    'a worker that has gone',
+  ])('ends the process as ever: %s', async (way) => {
+    const { signal, stdout, stderr } = await runChild('sigbus-handlers', [newFolder(), way]);
+    expect({ signal, stdout, stderr }).toEqual({ signal: 'SIGBUS', stdout: '', stderr: '' });
+  });
 });
