@@ -94,3 +94,42 @@ describe.runIf(process.platform === 'linux')('the handler of SIGBUS', () => {
     expect({ signal, stdout, stderr }).toEqual({ signal: 'SIGBUS', stdout: '', stderr: '' });
   });
 });
+
+it('files that change while several workers read them', async () => {
+  const path = join(folder, 'changing');
+  const { outcomes, mappings } = await childReport<{ outcomes: Outcomes[]; mappings?: number }>(
+    'changing-files',
+    [path, `${rounds(1000)}`],
+    { nodeFlags: ['--expose-gc'], timeoutMs: 120_000 },
+  );
+  const codes = [...new Set(outcomes.flatMap((counts) => Object.keys(counts)))].sort();
+  // While a file is written, it may be found empty, or not at all.
+  expect(['done', CHANGED].every((code) => codes.includes(code))).toBe(true);
+  const others = codes.filter((code) => !['done', CHANGED].includes(code));
+  expect(['ENOENT', 'ERR_SAFETENSORS_HEADER_TOO_SMALL', 'ERR_SAFETENSORS_TRUNCATED']).toEqual(
+    expect.arrayContaining(others),
+  );
+  if (process.platform === 'linux') expect(mappings).toBe(0);
+}, 120_000);
+
+it('of a model, a shard is lost alone; there may be more than the guard has places at first', async () => {
+  const model = join(folder, 'model');
+  const { shards, cut, changed, ends } = await childReport<{
+    shards: number;
+    cut: string;
+    changed: string[];
+    ends: Record<string, unknown>;
+  }>('lost-shard', [model, '600', '500']);
+  expect(shards).toBe(600);
+  expect(changed).toEqual(['t500']);
+  const lost = { code: CHANGED, path: cut, tensor: 't500', offset: '8192' };
+  expect(ends).toEqual({
+    check: { code: CHANGED, path: cut },
+    'of that shard': lost,
+    'of that shard, by views': lost,
+    'of the one before': 'done',
+    'of the one behind': 'done',
+    'prefetch all': lost,
+    'prefetch others': 'done',
+  });
+});

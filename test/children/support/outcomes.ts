@@ -2,7 +2,7 @@ import type { SafetensorsError } from 'safetensors-mmap';
 
 /** How often attempts ended in which way: 'done', or the code of an error. */
 export class Outcomes {
-  readonly #counts: Record<string, number> = {};
+  readonly counts: Record<string, number> = {};
 
   /** Awaits an attempt. @returns what it came to, if it did. */
   async note<T>(attempt: () => T): Promise<Awaited<T> | undefined> {
@@ -17,10 +17,10 @@ export class Outcomes {
   }
 
   print(): void {
-    console.log(JSON.stringify(this.#counts));
+    console.log(JSON.stringify(this.counts));
   }
 
   #count(outcome: string): void {
-    this.#counts[outcome] = (this.#counts[outcome] ?? 0) + 1;
+    this.counts[outcome] = (this.counts[outcome] ?? 0) + 1;
   }
 }
