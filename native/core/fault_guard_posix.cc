@@ -21,7 +21,7 @@ namespace {
 // Set before the handler is.
 std::atomic<uintptr_t> page_bytes{0};
 
-// Pages that were lost, in all: as long as there are none, nobody need look for any.
+// Faults that were answered, in all: as long as there are none, nobody need look for what was lost.
 std::atomic<uint64_t> faults{0};
 
 // Whether a page can be read, without the signal that reading it would raise: the system is asked
@@ -62,10 +62,10 @@ bool MapZeros(uintptr_t begin, uintptr_t end) {
   return mapped != MAP_FAILED;
 }
 
-// Noted before there are zeros: whoever has read those finds the note.
+// Noted and counted before there are zeros: see AnyFaults.
 bool Replace(GuardedRange& range, uintptr_t begin, uintptr_t end) {
   range.NoteLost(begin);
-  faults.fetch_add(1, std::memory_order_relaxed);
+  faults.fetch_add(1, std::memory_order_acq_rel);
   return MapZeros(begin, end);
 }
 
@@ -109,6 +109,11 @@ void OnBusError(int signal, siginfo_t* info, void* context) {
   if (!is_fault || !Rescue(*info)) CallPreviousHandler(signal, info, context);
   errno = error;
 }
+
+// For whoever has read from a file and asks whether it was all there. Not a mere load: what has
+// been read before must not move behind it. Either this comes before a handler counts, and so does
+// what was read before it maps zeros; or it comes after, and what the handler has noted is seen.
+bool AnyFaults() { return faults.fetch_add(0, std::memory_order_acq_rel) != 0; }
 
 struct sigaction OurAction() {
   struct sigaction action{};
@@ -155,15 +160,13 @@ FaultGuard::~FaultGuard() {
 }
 
 std::optional<uint64_t> FaultGuard::lost_from() const {
-  // What has been read was read before.
-  std::atomic_thread_fence(std::memory_order_acquire);
-  if (range_ == nullptr || range_->lost_from() == GuardedRange::kNothing) return std::nullopt;
+  if (range_ == nullptr || !AnyFaults() || range_->lost_from() == GuardedRange::kNothing)
+    return std::nullopt;
   return range_->lost_from();
 }
 
 std::optional<uint64_t> LostFrom(std::span<const std::byte> memory) {
-  std::atomic_thread_fence(std::memory_order_acquire);
-  if (faults.load(std::memory_order_acquire) == 0 || memory.empty()) return std::nullopt;
+  if (memory.empty() || !AnyFaults()) return std::nullopt;
   const auto begin = reinterpret_cast<uintptr_t>(memory.data());
   const uint64_t lost = GuardedRanges::LostFrom(begin, begin + memory.size());
   if (lost == GuardedRange::kNothing) return std::nullopt;

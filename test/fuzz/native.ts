@@ -68,7 +68,7 @@ export async function fuzzNative(
     compiler,
     sanitizers: 'fuzzer-no-link,address,undefined',
     linkWith: 'fuzzer,address,undefined',
-    without: ['checks_main.cc', 'threads.cc'],
+    without: ['checks_main.cc', 'threads.cc', 'threads_guard.cc'],
   });
   const work = mkdtempSync(join(tmpdir(), 'safetensors-mmap-fuzz-'));
   const findings = join(root, 'out', 'fuzz', 'findings');

@@ -21,6 +21,8 @@ constexpr Check kThreadChecks[] = {
     {"targets-on-threads", TargetsOnThreads},
     {"shared-mapping", SharedMapping},
     {"shared-range", SharedRange},
+    {"shared-lost-pages", LostPages},
+    {"shared-places", GuardedPlaces},
 };
 
 int Run(std::string_view name, uint64_t rounds, uint64_t seed) {

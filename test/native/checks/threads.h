@@ -15,4 +15,10 @@ void SharedMapping(uint64_t rounds, uint64_t seed);
 // Files mapped into one range at once.
 void SharedRange(uint64_t rounds, uint64_t seed);
 
+// A guarded file is read while it is cut short, and others are opened and closed.
+void LostPages(uint64_t rounds, uint64_t seed);
+
+// The table of guarded ranges, filled and emptied while others look in it.
+void GuardedPlaces(uint64_t rounds, uint64_t seed);
+
 }  // namespace safetensors::test
