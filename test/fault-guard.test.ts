@@ -102,7 +102,7 @@ it('files that change while several workers read them', async () => {
   const path = join(folder, 'changing');
   const { outcomes, mappings } = await childReport<{ outcomes: Outcomes[]; mappings?: number }>(
     'changing-files',
-    [path, `${rounds(1000)}`],
+    [path, `${rounds(2000)}`],
     { nodeFlags: ['--expose-gc'], timeoutMs: 120_000 },
   );
   const codes = [...new Set(outcomes.flatMap((counts) => Object.keys(counts)))].sort();

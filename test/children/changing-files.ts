@@ -21,7 +21,7 @@ interface Job {
 
 async function change(path: string, content: Uint8Array): Promise<void> {
   // To whole pages: of one that is cut, the system itself makes the rest zeros.
-  const pages = Math.floor((Math.random() * content.length) / PAGE);
+  const pages = 1 + Math.floor((Math.random() * (content.length - PAGE)) / PAGE);
   const changes = [
     () => truncateSync(path, pages * PAGE),
     () => writeFileSync(path, content),
@@ -32,8 +32,13 @@ async function change(path: string, content: Uint8Array): Promise<void> {
     () => rmSync(path),
   ];
   changes[Math.floor(Math.random() * changes.length)]();
-  for (let turns = Math.random() * 20; turns > 0; turns--) await nextTurn();
+  await someTurns();
   writeFileSync(path, content);
+  await someTurns();
+}
+
+async function someTurns(): Promise<void> {
+  for (let turns = Math.random() * 100; turns > 0; turns--) await nextTurn();
 }
 
 function assertOnes(values: Float32Array, mayBeLost: boolean): void {
