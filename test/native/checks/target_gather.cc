@@ -83,9 +83,8 @@ void Gathering(Input input) {
   const Runs runs = TakeRuns(input, source_bytes);
   const uint64_t target_bytes = TakeTargetBytes(input, runs);
   const bool within = AreWithin(runs, source_bytes, target_bytes);
-  const bool fits = runs.run_bytes > 0 && target_bytes <= std::min(source_bytes, kMostTarget);
-  const auto places =
-      fits ? Places(runs, source_bytes, target_bytes) : std::optional<std::vector<uint64_t>>{};
+  if (target_bytes > kMostTarget) return;
+  const auto places = Places(runs, source_bytes, target_bytes);
   EXPECT(within == (places && !places->empty()));
   if (!within) return;
 
