@@ -1,4 +1,5 @@
 import type { Trial } from '../harness/trial.ts';
+import { convert } from './convert.ts';
 import { decode } from './decode.ts';
 import { gc } from './gc.ts';
 import { header } from './header.ts';
@@ -21,6 +22,7 @@ export const TRIALS: readonly Trial[] = [
   sparse,
   models,
   save,
+  convert,
   openSize,
   touch,
   scattered,

@@ -6,7 +6,7 @@ import type { CheckpointTensor } from './plan.ts';
 import { roundTo, type TargetDtype, writtenDtype } from './target.ts';
 
 /** Bytes of a tensor that are in memory at once, where they cannot be written from where they are. */
-export const PIECE_BYTES = 8 * 2 ** 20;
+export const PIECE_BYTES = 4 * 2 ** 20;
 
 /** A tensor on its way into a file. */
 export interface Passage {

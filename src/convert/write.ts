@@ -6,6 +6,9 @@ import { copiesOf, type Passage, PIECE_BYTES, piecesOf } from './pieces.ts';
 import type { CheckpointTensor } from './plan.ts';
 import { type TargetDtype, writtenDtype } from './target.ts';
 
+/** What rounding makes of a piece at most: F16 to F32. */
+const MOST_GROWTH = 2;
+
 /** Tensors that are on their way at once. */
 const LANES = 4;
 
@@ -66,14 +69,13 @@ export async function verifyOutput(
   const dataStart = output.byteLength - dataBytesOf(output);
   const file = await open(path);
   try {
-    await forEachTensor(plan, async (passage, scratch) => {
+    await forEachTensor(plan, async (passage, scratch, found) => {
       const { name, dtype, geometry } = passage.tensor;
       const info = output.has(name) ? output.info(name) : undefined;
       const expected = writtenDtype(dtype, passage.target);
       if (info?.dtype !== expected || `${info.shape}` !== `${geometry.shape}`) {
         throw differs(name, `tensor ${quoteName(name)}: another dtype or shape than was written`);
       }
-      const found = Buffer.allocUnsafeSlow(2 * PIECE_BYTES);
       let at = dataStart + info.dataOffsets[0];
       for await (const piece of copiesOf(passage, scratch)) {
         signal?.throwIfAborted();
@@ -103,17 +105,19 @@ function dataBytesOf(output: {
 /** Works on a few tensors at once, in the order in which they lie in the file; ends with the first failure. */
 async function forEachTensor(
   { file, tensors, target }: OutputPlan,
-  work: (passage: Passage, scratch: Buffer) => Promise<void>,
+  work: (passage: Passage, scratch: Buffer, found: Buffer) => Promise<void>,
 ): Promise<void> {
   const position = ({ place, geometry }: CheckpointTensor) => place.begin + geometry.begin;
   const inOrder = [...tensors].sort((a, b) => position(a) - position(b));
   let next = 0;
   let failed = false;
   const lane = async () => {
+    // Neither takes memory before it is written to.
     const scratch = Buffer.allocUnsafeSlow(PIECE_BYTES);
+    const found = Buffer.allocUnsafeSlow(MOST_GROWTH * PIECE_BYTES);
     try {
       while (next < inOrder.length && !failed) {
-        await work({ file, tensor: inOrder[next++], target }, scratch);
+        await work({ file, tensor: inOrder[next++], target }, scratch, found);
       }
     } catch (error) {
       failed = true;
