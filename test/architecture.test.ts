@@ -37,6 +37,7 @@ const LAYERS: readonly Layer[] = [
     ],
   },
   { name: 'adapters', files: /^adapters\//, imports: ['index'] },
+  { name: 'hub', files: /^hub\//, imports: ['index'] },
   {
     name: 'remote',
     files: /^remote\//,
@@ -272,6 +273,7 @@ const LAYERS: readonly Layer[] = [
 
 /** Modules of Node that the library's own files may use, by layer; the command line may use any. */
 const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
+  hub: ['node:crypto', 'node:fs/promises', 'node:path', 'node:util'],
   'update-metadata': ['node:fs/promises', 'node:os', 'node:util'],
   model: ['node:buffer', 'node:crypto', 'node:fs/promises', 'node:os', 'node:path', 'node:util'],
   convert: ['node:buffer', 'node:fs/promises', 'node:path', 'node:util', 'node:zlib'],

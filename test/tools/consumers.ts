@@ -46,6 +46,26 @@ ${program}`,
   'use.cjs': `const assert = require('node:assert/strict');
 const { SafetensorsError, safeOpen } = require('safetensors-mmap');
 (async () => {${program}})();`,
+  'subpaths.mjs': `import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { safeOpen } from 'safetensors-mmap';
+import { fromHub } from 'safetensors-mmap/hub';
+import { dtypes, toNdarray } from 'safetensors-mmap/ndarray';
+
+const { exports } = JSON.parse(readFileSync('node_modules/safetensors-mmap/package.json'));
+const names = Object.keys(exports).filter((name) => name !== './package.json');
+assert.ok(names.length > 5);
+for (const name of names) {
+  const subpath = name.replace('.', 'safetensors-mmap');
+  assert.ok(Object.keys(await import(subpath)).length > 0, subpath);
+}
+await assert.rejects(fromHub('owner/name'), { message: /npm install @huggingface\\/hub/ });
+const file = await safeOpen('model.safetensors');
+const found = toNdarray((data, shape) => ({ data, shape }), file.getTensor('weight'));
+assert.deepEqual([...found.data, ...found.shape], [1, -2, 0.5, 4, 2, 2]);
+assert.equal(dtypes.F32.copy, false);
+console.log('used');
+`,
 };
 
 /** Prints the error of a package whose addon is missing; what needs no addon works all the same. */
@@ -82,5 +102,17 @@ const typedNames =
 /** Sources that must type-check, by file name. */
 export const TYPED: Readonly<Record<string, string>> = {
   'typed.mts': `import { ${typedNames} } from 'safetensors-mmap';\n${typedUse}`,
+  'subpaths.mts': `import type { SafetensorsModel } from 'safetensors-mmap';
+import { fromHub } from 'safetensors-mmap/hub';
+import { toTensor } from 'safetensors-mmap/onnxruntime';
+import { type RemoteHeader, readRemoteHeader } from 'safetensors-mmap/remote';
+declare const ort: { Tensor: new (data: Float32Array, dims: readonly number[]) => { cpu: true } };
+const model: SafetensorsModel = await fromHub('owner/name', { revision: 'main' });
+const { cpu } = toTensor(ort, model.getTensor('weight'), { decode: 'float32' });
+const header: RemoteHeader = await readRemoteHeader(new URL('https://host/m'), { timeoutMs: 1 });
+export const found: [true, string] = [cpu, header.url];
+// @ts-expect-error: this line fails if the types have become \`any\`.
+toTensor(ort, 42);
+`,
   'typed.cts': `import { ${typedNames} } from 'safetensors-mmap';\n${typedUse}`,
 };

@@ -1,0 +1,133 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdir, open, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
+import { SafetensorsError } from '../index.ts';
+import type { RemoteFile } from './library.ts';
+
+/** What the contents of a file are to be, which names it in the cache. */
+interface Contents {
+  /** SHA-256 of a large file, Git's SHA-1 of a small one. */
+  readonly digest: string;
+  readonly byteLength: number;
+  readonly isLarge: boolean;
+}
+
+/**
+ * One commit of a repository in the cache that all libraries of Hugging Face share: `blobs/` has the
+ * contents by their digests, `snapshots/<commit>/` links to them by the names of the files, and `refs/`
+ * has the commits of branches and tags.
+ */
+export class CachedCommit {
+  readonly #folder: string;
+  readonly #commit: string;
+
+  constructor(folder: string, commit: string) {
+    this.#folder = folder;
+    this.#commit = commit;
+  }
+
+  /** Where a file of the commit is, or will be. */
+  pathOf(file: string): string {
+    return join(this.#folder, 'snapshots', this.#commit, file);
+  }
+
+  /** Whether a file is there, whole: it gets its name only then. */
+  async has(file: string): Promise<boolean> {
+    return (await sizeOf(this.pathOf(file))) !== undefined;
+  }
+
+  read(file: string): Promise<string> {
+    return readFile(this.pathOf(file), 'utf8');
+  }
+
+  /** Notes that a branch or a tag is at this commit. */
+  async setRevision(revision: string): Promise<void> {
+    if (revision === this.#commit) return;
+    const path = join(this.#folder, 'refs', revision);
+    await mkdir(dirname(path), { recursive: true });
+    const temporary = `${path}.${randomUUID()}`;
+    await writeFile(temporary, this.#commit);
+    await rename(temporary, path);
+  }
+
+  /**
+   * Has a file in the cache, from the pieces that `download` gives where its contents are not there yet under
+   * another name. A reader sees all of it or nothing, whatever ends this process.
+   *
+   * @throws {SafetensorsError} REMOTE_RESPONSE when the pieces are not the contents
+   */
+  async add(
+    file: RemoteFile,
+    download: () => AsyncIterable<Uint8Array> | Promise<AsyncIterable<Uint8Array>>,
+  ): Promise<void> {
+    const contents = contentsOf(file);
+    const blob = join(this.#folder, 'blobs', contents.digest);
+    if ((await sizeOf(blob)) !== contents.byteLength) {
+      await mkdir(dirname(blob), { recursive: true });
+      await writeBlob(blob, file.path, contents, await download());
+    }
+    const path = this.pathOf(file.path);
+    await mkdir(dirname(path), { recursive: true });
+    // By another name first, since there may be a link to what is gone.
+    const temporary = `${path}.${randomUUID()}`;
+    await symlink(relative(dirname(path), blob), temporary);
+    await rename(temporary, path);
+  }
+}
+
+async function writeBlob(
+  path: string,
+  name: string,
+  { digest, byteLength, isLarge }: Contents,
+  pieces: AsyncIterable<Uint8Array>,
+): Promise<void> {
+  // Of its own: other processes may be downloading the same.
+  const temporary = `${path}.${randomUUID()}.incomplete`;
+  const hash = createHash(isLarge ? 'sha256' : 'sha1');
+  if (!isLarge) hash.update(`blob ${byteLength}\0`);
+  let length = 0;
+  try {
+    const file = await open(temporary, 'wx');
+    try {
+      for await (const piece of pieces) {
+        length += piece.length;
+        hash.update(piece);
+        await file.writeFile(piece);
+      }
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    const found = hash.digest('hex');
+    if (length !== byteLength || found !== digest) {
+      const message = `expected ${byteLength} bytes of digest ${digest}, found ${length} of ${found}`;
+      throw new SafetensorsError('REMOTE_RESPONSE', message, { path: name });
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+/** @throws {SafetensorsError} REMOTE_RESPONSE: the digest becomes the name of a file */
+function contentsOf({ path, size, oid = '', lfs }: RemoteFile): Contents {
+  const digest = lfs?.oid ?? oid;
+  const byteLength = lfs?.size ?? size;
+  if (
+    (lfs ? /^[0-9a-f]{64}$/ : /^[0-9a-f]{40}$/).test(digest) &&
+    Number.isSafeInteger(byteLength)
+  ) {
+    return { digest, byteLength, isLarge: lfs !== undefined };
+  }
+  throw new SafetensorsError('REMOTE_RESPONSE', 'the hub has no digest or no size of it', { path });
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).size;
+  } catch (error) {
+    if (/^(ENOENT|ENOTDIR)$/.test((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw error;
+  }
+}

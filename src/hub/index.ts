@@ -1,0 +1,2 @@
+export { fromHub } from './from-hub.ts';
+export type { HubOptions, HubProgress } from './options.ts';

@@ -1,0 +1,89 @@
+import { inspect } from 'node:util';
+import type { openModel } from '../index.ts';
+
+/** The options of `openModel`, for the model that is opened. */
+type ModelOptions = NonNullable<Parameters<typeof openModel>[1]>;
+
+export interface HubProgress {
+  /** Bytes that have been downloaded. */
+  readonly bytes: number;
+  /** Bytes of all files that are not in the cache. */
+  readonly totalBytes: number;
+  /** The file that the last of them are of, as it is called in the repository. */
+  readonly file: string;
+}
+
+export interface HubOptions extends ModelOptions {
+  /** A branch, a tag or a commit. Default: `'main'`. */
+  revision?: string | undefined;
+  /**
+   * Files of the repository to have: an index (its shards come with it) or one .safetensors file, which is
+   * opened, and any others, which lie beside it then. Default: `model.safetensors`, else
+   * `model.safetensors.index.json`.
+   */
+  files?: readonly string[] | undefined;
+  /** Default: `HF_ENDPOINT`, else https://huggingface.co. */
+  hubUrl?: string | undefined;
+  /** Default: that of huggingface_hub (`HF_HUB_CACHE`, `HF_HOME`, or ~/.cache/huggingface/hub). */
+  cacheDir?: string | undefined;
+  /** Default: `HF_TOKEN`. */
+  accessToken?: string | undefined;
+  /** Called while files are downloaded; not at all where the cache has them. */
+  onProgress?: ((progress: HubProgress) => void) | undefined;
+  /** Ends it: the promise is rejected with the signal's reason, and nothing unfinished is left. */
+  signal?: AbortSignal | undefined;
+}
+
+export interface Settings {
+  readonly repo: string;
+  readonly revision: string;
+  readonly files: readonly string[] | undefined;
+  readonly hubUrl: string | undefined;
+  readonly cacheDir: string | undefined;
+  readonly accessToken: string | undefined;
+  readonly onProgress: ((progress: HubProgress) => void) | undefined;
+  readonly signal: AbortSignal | undefined;
+  readonly model: ModelOptions;
+}
+
+/** A name, or an owner and a name. */
+const REPOSITORY = /^[\w.-]+(\/[\w.-]+)?$/;
+
+/** @throws {TypeError} */
+export function checkedSettings(repo: string, options: HubOptions = {}): Settings {
+  if (typeof repo !== 'string' || !REPOSITORY.test(repo) || !isInside(repo)) {
+    throw new TypeError(`repo: expected 'owner/name', found ${inspect(repo)}`);
+  }
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new TypeError(`options: expected an object, found ${inspect(options)}`);
+  }
+  const { env } = process;
+  const {
+    revision = 'main',
+    files,
+    hubUrl = env.HF_ENDPOINT || undefined,
+    cacheDir,
+    accessToken = env.HF_TOKEN || undefined,
+    onProgress,
+    signal,
+    ...model
+  } = options;
+  if (typeof revision !== 'string' || !isInside(revision)) {
+    throw new TypeError(
+      `revision: expected a branch, a tag or a commit, found ${inspect(revision)}`,
+    );
+  }
+  if (files !== undefined && !(Array.isArray(files) && files.length > 0 && files.every(isInside))) {
+    throw new TypeError(`files: expected paths in the repository, found ${inspect(files)}`);
+  }
+  if (onProgress !== undefined && typeof onProgress !== 'function') {
+    throw new TypeError(`onProgress: expected a function, found ${inspect(onProgress)}`);
+  }
+  return { repo, revision, files, hubUrl, cacheDir, accessToken, onProgress, signal, model };
+}
+
+/** Whether a path of a repository stays below where it is put. */
+export function isInside(path: unknown): path is string {
+  if (typeof path !== 'string' || /[\\\0]/.test(path)) return false;
+  return path.split('/').every((segment) => segment !== '' && segment !== '.' && segment !== '..');
+}
