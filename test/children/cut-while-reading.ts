@@ -95,8 +95,8 @@ class Cutter {
   }
 }
 
-/** So many turns take about as long as the slowest call. */
-const MOST_TURNS = 60_000;
+/** Fewer than the fastest call takes, and more than the slowest; as many rounds with ten times as many. */
+const fewToMany = () => 100 * 10 ** (4 * Math.random());
 
 const outcomes = new Outcomes();
 const cutter = new Cutter();
@@ -104,7 +104,7 @@ const expected = await calls[way](deserialize(content));
 for (let round = 0; round < Number(roundsText); round++) {
   writeFileSync(path, content);
   const file = safeOpenSync(path, { faultGuard: guard === 'on' });
-  cutter.start(1 + Math.floor(Math.random() * MOST_TURNS));
+  cutter.start(Math.floor(fewToMany()));
   const read = await outcomes.note(() => calls[way](file));
   if (read !== undefined) assertEqual(read, expected);
   cutter.wait();
