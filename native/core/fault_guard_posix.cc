@@ -105,8 +105,7 @@ bool Rescue(const siginfo_t& info) {
 
 void OnBusError(int signal, siginfo_t* info, void* context) {
   const int error = errno;
-  const bool is_fault = info->si_code > 0;  // not sent by a process
-  if (!is_fault || !Rescue(*info)) CallPreviousHandler(signal, info, context);
+  if (!IsFault(*info) || !Rescue(*info)) CallPreviousHandler(signal, info, context);
   errno = error;
 }
 

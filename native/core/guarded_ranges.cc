@@ -26,6 +26,7 @@ PinnedRange::~PinnedRange() {
 GuardedRange* GuardedRanges::Add(uintptr_t begin, uintptr_t end) {
   for (Block* block = &first_; block != nullptr; block = After(*block)) {
     for (GuardedRange& range : block->ranges) {
+      if (range.state_.load(std::memory_order_relaxed) != 0) continue;
       uint32_t free = 0;
       if (!range.state_.compare_exchange_strong(free, GuardedRange::kTaken,
                                                 std::memory_order_acquire)) {

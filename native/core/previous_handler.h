@@ -10,6 +10,15 @@ namespace safetensors {
 // and the last one stays. Any thread.
 bool SetPreviousHandler(const struct sigaction& action);
 
+// Whether the system raised a signal, for an instruction that cannot go on; else a process sent it.
+inline bool IsFault(const siginfo_t& info) {
+#ifdef __APPLE__
+  return info.si_code != SI_USER && info.si_code != SI_QUEUE;
+#else
+  return info.si_code > 0;
+#endif
+}
+
 // In a handler: does what the system would have done without it.
 void CallPreviousHandler(int signal, siginfo_t* info, void* context);
 

@@ -71,13 +71,13 @@ class PassingOn {
   std::atomic<const siginfo_t*>* place_ = nullptr;
 };
 
-// What the system does without a handler. A fault happens again when the handler returns, and ends
-// the process where it happened; a signal that was sent is sent again.
-void DoDefault(int signal, const siginfo_t& info) {
+// What the system does without a handler: it ends the process, as soon as this one returns, which
+// is when the signal is no longer blocked; at the instruction that it was raised for.
+void DoDefault(int signal) {
   struct sigaction action{};
   action.sa_handler = SIG_DFL;
   sigaction(signal, &action, nullptr);
-  if (info.si_code <= 0) raise(signal);
+  raise(signal);
 }
 
 }  // namespace
@@ -101,9 +101,9 @@ void CallPreviousHandler(int signal, siginfo_t* info, void* context) {
   const PassingOn passing(info);
   const size_t record = again || !passing.noted() ? 0 : current.load(std::memory_order_acquire);
   const struct sigaction& action = records[record];
-  if (action.sa_handler == SIG_DFL) return DoDefault(signal, *info);
+  if (action.sa_handler == SIG_DFL) return DoDefault(signal);
   if (action.sa_handler == SIG_IGN) {
-    if (info->si_code > 0) DoDefault(signal, *info);  // faults cannot be ignored
+    if (IsFault(*info)) DoDefault(signal);  // cannot be ignored
     return;
   }
   if ((action.sa_flags & SA_SIGINFO) == 0) return action.sa_handler(signal);
