@@ -48,9 +48,18 @@ describe('a file that is cut short', () => {
     240_000,
   );
 
-  const CALLS = ['decode', 'decodeAsync', 'blocks', 'encode', 'gather', 'gatherAsync', 'serialize'];
+  const CALLS = [
+    'decode',
+    'decodeAsync',
+    'blocks',
+    'encode',
+    'gather',
+    'gatherAsync',
+    'serialize',
+    'copy',
+  ];
   /** The system reads for those, and raises no signal. */
-  const SYSTEM_CALLS = ['prefetch', 'save', 'saveViews'];
+  const SYSTEM_CALLS = ['prefetch', 'save', 'saveViews', 'writer'];
   it.each([...CALLS, ...SYSTEM_CALLS])(
     'is FILE_CHANGED to what reads it meanwhile, or was read in time: %s',
     async (way) => {

@@ -6,6 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import {
   type Container,
+  createWriter,
   decodeBlockScaledAsync,
   deserialize,
   fromFloat32Async,
@@ -19,10 +20,23 @@ const [path, way, roundsText, guard = 'on'] = process.argv.slice(2);
 const target = `${path}.copy`;
 
 const ELEMENTS = 2 ** 18;
-const content = serialize({
+const aligned = serialize({
   x: { dtype: 'F32', shape: [512, ELEMENTS / 512], data: new Float32Array(ELEMENTS).fill(1) },
   y: { dtype: 'F32', shape: [ELEMENTS], data: new Float32Array(ELEMENTS).fill(2) },
 });
+const content = way === 'copy' ? shifted(aligned) : aligned;
+
+/** The same file with one more space behind its header: no tensor is aligned. */
+function shifted(file: Uint8Array): Uint8Array {
+  const headerLength = Buffer.from(file.buffer).readUInt32LE();
+  const longer = Buffer.concat([
+    file.subarray(0, 8 + headerLength),
+    Buffer.from(' '),
+    file.subarray(8 + headerLength),
+  ]);
+  longer.writeUInt32LE(headerLength + 1);
+  return longer;
+}
 
 /** They return what they have read. */
 const calls: Record<string, (container: Container) => unknown> = {
@@ -51,7 +65,15 @@ const calls: Record<string, (container: Container) => unknown> = {
     await saveFile({ y: { dtype: 'F32', shape: [ELEMENTS], data } }, target, { fsync: false });
     return readFileSync(target);
   },
+  writer: async (container) => {
+    const y = container.getTensor('y');
+    await using writer = await createWriter(target, { y }, { fsync: false });
+    await writer.write('y', y);
+    await writer.finish();
+    return readFileSync(target);
+  },
   serialize: (container) => serialize(container),
+  copy: (container) => container.getTensor('y').data,
 };
 
 function assertEqual(read: unknown, expected: unknown): void {

@@ -48,8 +48,8 @@ export function preloaded(): NodeJS.ProcessEnv {
   );
   return {
     LD_PRELOAD: runtimes.join(':'),
-    // V8 keeps much at exit, and lets go of much more than the addon ever has.
-    ASAN_OPTIONS: 'detect_leaks=0:abort_on_error=1',
+    // V8 keeps much at exit, and lets go of much more than the addon ever has. SIGBUS is the guard's.
+    ASAN_OPTIONS: 'detect_leaks=0:abort_on_error=1:handle_sigbus=0',
     UBSAN_OPTIONS: 'print_stacktrace=1',
   };
 }

@@ -21,7 +21,15 @@ const TIMEOUT_MS = isLong ? 3_600_000 : 300_000;
 
 /** Those whose children open, close, abandon and end at any moment, and touch every binding. */
 const ADDON_TESTS = ['decode-memory', 'lifetime', 'prefetch', 'slice-async'];
-const MORE_ADDON_TESTS = ['kernels', 'model-limits', 'save-faults', 'update-metadata', 'writer'];
+const MORE_ADDON_TESTS = [
+  'fault-guard',
+  'kernels',
+  'model-limits',
+  'save-faults',
+  'teardown',
+  'update-metadata',
+  'writer',
+];
 
 /** But for those that measure how long the event loop waits, and page faults. */
 const OTHERWISE_UNDER_SANITIZERS = 'event loop|faults no more';
