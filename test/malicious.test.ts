@@ -26,7 +26,7 @@ const canary = join(folder, 'CANARY');
 describe('malicious and malformed checkpoints', () => {
   beforeEach(withoutPython('malicious checkpoints'));
 
-  it('are refused, named, and not run', { timeout: 300_000 }, async () => {
+  it('are refused, named, and not run', { timeout: 600_000 }, async () => {
     const attacks: Attack[] = JSON.parse(runPython('make_malicious.py', folder, canary));
     expect(attacks.length).toBeGreaterThan(150);
     expect(existsSync(canary)).toBe(false);
@@ -37,7 +37,7 @@ describe('malicious and malformed checkpoints', () => {
     writeFileSync(list, JSON.stringify(attacks.map(({ file }) => file)));
     const { outcomes, peakBytes } = await childReport<Outcomes>('convert-each', [list, outputs], {
       nodeFlags: [`--max-old-space-size=${HEAP_MEGABYTES}`],
-      timeoutMs: 240_000,
+      timeoutMs: 540_000,
     });
     expect(existsSync(canary), 'nothing has run').toBe(false);
     expect(outcomes.length).toBe(attacks.length);

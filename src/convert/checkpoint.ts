@@ -7,6 +7,8 @@ import { PickleStream } from './pickle/stream.ts';
 import { Trace } from './pickle/trace.ts';
 import type { PyStorage, Value } from './pickle/values.ts';
 import { beginsLikePickle, beginsLikeZip } from './signatures.ts';
+import { readTarCheckpoint } from './tar.ts';
+import { beginsLikeTar } from './tar-records.ts';
 
 /** Where a storage is in the file. */
 export interface StoragePlace {
@@ -67,11 +69,15 @@ export async function openCheckpoint(path: string | URL, trace = new Trace()): P
   }
 }
 
+/** Enough to tell them apart. */
+const START_BYTES = 512;
+
 async function readContents(file: MappedCheckpoint, trace: Trace): Promise<Contents> {
-  const start = await file.read(0, Math.min(file.size, 4));
+  const start = await file.read(0, Math.min(file.size, START_BYTES));
   if (beginsLikeZip(start)) return readArchive(file, trace);
+  if (beginsLikeTar(start)) return readTarCheckpoint(file, trace);
   if (!beginsLikePickle(start)) {
-    const message = 'no PyTorch checkpoint: neither a zip file nor a pickle';
+    const message = 'no PyTorch checkpoint: neither a zip file, nor a pickle, nor a tar file';
     throw new SafetensorsError('NOT_A_CHECKPOINT', message, { path: file.path });
   }
   const stream = new PickleStream(file);

@@ -11,6 +11,7 @@ import { Trace } from './pickle/trace.ts';
 import { PyCall } from './pickle/values.ts';
 import { salvagePickles } from './salvage.ts';
 import { beginsLikePickle, beginsLikeZip } from './signatures.ts';
+import { beginsLikeTar } from './tar-records.ts';
 import { readZip } from './zip.ts';
 
 /**
@@ -51,6 +52,9 @@ export interface ScanOptions {
   /** Ends the scan, with its reason. */
   signal?: AbortSignal | undefined;
 }
+
+/** Enough to tell kinds of files apart. */
+const START_BYTES = 512;
 
 /** Names and calls that a report has: a pickle may have millions. */
 const MOST_REPORTED = 1000;
@@ -161,10 +165,10 @@ function reportOf(path: string, trace: Trace, problem: SafetensorsError | undefi
 async function beginsLikeCheckpoint(path: string): Promise<boolean> {
   const file = await open(fullPathOf(path));
   try {
-    const start = Buffer.alloc(4);
+    const start = Buffer.alloc(START_BYTES);
     const { bytesRead } = await file.read(start, 0, start.length, 0);
     const read = start.subarray(0, bytesRead);
-    return beginsLikeZip(read) || beginsLikePickle(read);
+    return beginsLikeZip(read) || beginsLikeTar(read) || beginsLikePickle(read);
   } finally {
     await file.close();
   }

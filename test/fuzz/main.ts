@@ -1,7 +1,7 @@
 // npm run fuzz [-- --minutes N] [--only header|native|properties]... [--seed N] [--keep]
 //
 // The header's parser against the Python reference; libFuzzer over every function of core/ and kernels/
-// that takes sizes from outside, at the same time; then the properties of test/header.properties.test.ts.
+// that takes sizes from outside, at the same time; then the properties of test/header.properties.test.ts, and mutated checkpoints.
 // `--keep` adds what libFuzzer found to reach more code to the corpora in test/native/checks/corpus.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -23,12 +23,14 @@ const seed = Number(values.seed);
 if (!(minutes > 0) || !Number.isInteger(seed)) throw new Error('--minutes and --seed are numbers');
 const wants = (part: string) => values.only === undefined || values.only.includes(part);
 
+const PROPERTIES = ['test/header.properties.test.ts', 'test/convert.fuzz.test.ts'];
+
 /** About as many runs of each property as there is time for. */
 function fuzzProperties() {
   const runs = `${Math.ceil(3000 * minutes)}`;
   const { status } = spawnSync(
     process.execPath,
-    [join(root, 'node_modules', 'vitest', 'vitest.mjs'), 'run', 'test/header.properties.test.ts'],
+    [join(root, 'node_modules', 'vitest', 'vitest.mjs'), 'run', ...PROPERTIES],
     {
       cwd: root,
       stdio: ['ignore', 'inherit', 'inherit'],

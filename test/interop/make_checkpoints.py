@@ -4,9 +4,14 @@ make_checkpoints.py FOLDER [SEED]: prints a JSON list of {"name", "file", "expec
 safetensors file of independent, contiguous copies, `key` the part of the checkpoint that they are of.
 """
 
+import io
 import json
 import os
+import pickle
+import struct
 import sys
+import tarfile
+import zipfile
 from collections import OrderedDict
 
 import numpy as np
@@ -270,6 +275,90 @@ def arrays():
     add_all("arrays", tensors, expected)
 
 
-for make in (models, training, dtypes, views, shared, arrays):
+def big_endian():
+    """As a machine of the other byte order writes it: PyTorch here reads the same."""
+    tensors = {
+        "f32": torch.randn(3, 5).t(),
+        "f64": torch.randn(4),
+        "f16": torch.randn(4).half(),
+        "bf16": torch.randn(4).bfloat16(),
+        "i64": torch.arange(4) << 33,
+        "i32": torch.arange(4, dtype=torch.int32),
+        "i16": torch.arange(4, dtype=torch.int16),
+        "u8": torch.arange(4, dtype=torch.uint8),
+        "bool": torch.tensor([True, False]),
+        "c64": torch.randn(4, dtype=torch.complex64).conj(),
+    }
+    add("big-endian", tensors, tensors)
+    path = cases[-1]["file"]
+    widths = [1 if t.dtype in (torch.uint8, torch.bool) else t.element_size() // (1 + t.is_complex()) for t in tensors.values()]
+    with zipfile.ZipFile(path) as archive:
+        records = [(name, archive.read(name)) for name in archive.namelist()]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in records:
+            folder_of, _, last = name.partition("/")
+            if last == "byteorder":
+                data = b"big"
+            elif last.startswith("data/"):
+                width = widths[int(last[5:])]
+                data = np.frombuffer(data, f"u{width}").byteswap().tobytes()
+            archive.writestr(name, data)
+    for name, tensor in torch.load(path).items():
+        assert torch.equal(tensor, tensors[name]), name
+
+
+def tar():
+    """As PyTorch wrote before 0.1.10, and still reads; nothing writes it any more."""
+    base = torch.randn(4, 6)
+    tensors = {
+        "w": base,
+        "t": base.t(),
+        "long": torch.arange(7),
+        "part": torch.randn(10)[2:5],
+        "scalar": torch.tensor([2.5]),
+    }
+    storages = {}
+    for tensor in tensors.values():
+        storages.setdefault(tensor.untyped_storage().data_ptr(), tensor)
+    types = {torch.float32: torch.FloatStorage, torch.int64: torch.LongStorage}
+    path = os.path.join(folder, "tar.pt")
+    parts = {"sys_info": pickle.dumps({"protocol_version": 1000, "little_endian": True}, 2)}
+    parts["storages"] = pickle.dumps(len(storages), 2)
+    for key, tensor in storages.items():
+        whole = torch.tensor([], dtype=tensor.dtype).set_(tensor.untyped_storage())
+        parts["storages"] += pickle.dumps((key, "cpu", types[tensor.dtype]), 2)
+        parts["storages"] += struct.pack("<q", whole.numel()) + whole.numpy().tobytes()
+    view = tensors["part"].untyped_storage().data_ptr()
+    parts["storages"] += pickle.dumps([(10**9, view, 2, 3)], 2)
+    parts["tensors"] = pickle.dumps(len(tensors), 2)
+    for number, tensor in enumerate(tensors.values()):
+        key, offset = tensor.untyped_storage().data_ptr(), tensor.storage_offset()
+        if key == view:
+            key, offset = 10**9, 0
+        parts["tensors"] += pickle.dumps((number, key, None), 2)
+        parts["tensors"] += struct.pack("<ii", tensor.dim(), 0)
+        parts["tensors"] += struct.pack(f"<{2 * tensor.dim()}q", *tensor.size(), *tensor.stride())
+        parts["tensors"] += struct.pack("<q", offset)
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, item):
+            return str(item[1]) if isinstance(item, tuple) and item[:1] == ("tensor",) else None
+
+    body = io.BytesIO()
+    Pickler(body, 2).dump({name: ("tensor", i) for i, name in enumerate(tensors)})
+    parts["pickle"] = body.getvalue()
+    with tarfile.open(path, "w:", format=tarfile.PAX_FORMAT) as archive:
+        for name, data in parts.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            member.mtime = 1500000000.25
+            archive.addfile(member, io.BytesIO(data))
+    for name, tensor in torch.load(path, weights_only=False).items():
+        assert torch.equal(tensor, tensors[name]), name
+    save_file({name: copy(tensor) for name, tensor in tensors.items()}, path + ".expected")
+    cases.append({"name": "tar", "file": path, "expected": path + ".expected", "key": None})
+
+
+for make in (big_endian, tar, models, training, dtypes, views, shared, arrays):
     make()
 print(json.dumps(cases))

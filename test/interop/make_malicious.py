@@ -10,6 +10,7 @@ import os
 import pickle
 import struct
 import sys
+import tarfile
 import zipfile
 import zlib
 
@@ -296,6 +297,40 @@ def zips():
     add("zip-bomb", header + b"archive/data.pkl" + packed, **bad)
 
 
+def tars():
+    broken = {"verdict": "unknown", "code": "MALFORMED_CHECKPOINT"}
+    one = pickle.dumps(1, 2)
+    parts = {
+        "storages": one + program(tuple_of(number(7), text("cpu"), glob("torch.FloatStorage"))) + struct.pack("<q", 4) + b"\0" * 16 + program(b"]"),
+        "tensors": one + program(tuple_of(number(8), number(7), b"N")) + struct.pack("<iiqqq", 1, 0, 4, 1, 0),
+        "pickle": program(b"}(" + text("w") + b"P8\nu"),
+    }
+
+    def packed(changes=(), **options):
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w:", format=tarfile.USTAR_FORMAT) as archive:
+            for name, data in {**parts, **dict(changes)}.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                for key, item in options.items():
+                    setattr(member, key, item)
+                archive.addfile(member, io.BytesIO(data))
+        return buffer.getvalue()
+
+    add("tar", packed(), "safe", None)
+    add("tar-pickle", packed({"pickle": program(EVIL)}), says="os.system")
+    add("tar-storages", packed({"storages": program(EVIL)}), says="os.system")
+    add("tar-tensors", packed({"tensors": program(EVIL)}), says="os.system")
+    add("tar-count", packed({"tensors": pickle.dumps(2**40, 2)}), **broken)
+    add("tar-dimensions", packed({"tensors": one + program(tuple_of(number(8), number(7), b"N")) + struct.pack("<ii", 2**31 - 1, 0)}), **broken)
+    add("tar-elements", packed({"storages": parts["storages"].replace(struct.pack("<q", 4), struct.pack("<q", 2**60))}), **broken)
+    add("tar-outside", packed({"tensors": parts["tensors"][:-8] + struct.pack("<q", 1)}), "safe", "MALFORMED_CHECKPOINT")
+    add("tar-unknown-key", packed({"pickle": program(b"P9\n")}), **broken)
+    add("tar-link", packed(type=tarfile.SYMTYPE, linkname="/etc/passwd"), **broken)
+    add("tar-bytes-behind", packed() + b"x", **broken)
+    add("tar-checksum", patched(packed(), 0, b"S"), **broken)
+
+
 def tensors():
     wrong = {"verdict": "safe", "code": "MALFORMED_CHECKPOINT"}
     broken = {"verdict": "unknown", "code": "MALFORMED_CHECKPOINT"}
@@ -374,6 +409,6 @@ def bombs():
         add(f"malformed-{what}", b"\x80\x04" + raw + (b"" if what == "no-stop" else b"."), **broken)
 
 
-for make in (attacks, encodings, zips, tensors, bombs):
+for make in (attacks, encodings, zips, tars, tensors, bombs):
     make()
 print(json.dumps(cases))

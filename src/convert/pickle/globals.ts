@@ -4,6 +4,7 @@ import { arrayState, callNumpy, NUMPY_NAMES } from './numpy.ts';
 import { REBUILDS, rebuild, UNSUPPORTED_REBUILDS } from './rebuild.ts';
 import type { CallSite } from './stack.ts';
 import {
+  type Persistents,
   PyArray,
   PyArrayType,
   PyBytes,
@@ -108,8 +109,13 @@ export function buildState(target: Value, state: Value, site: CallSite): boolean
   return (target instanceof PyDict || target instanceof PyTensor) && state !== null;
 }
 
-/** What a persistent id stands for: a storage, as `torch.save` writes them. */
-export function persistent(id: Value, site: CallSite): Value {
+/** What a persistent id stands for: a storage, as `torch.save` writes them, or what is known by a key. */
+export function persistent(id: Value, persistents: Persistents | undefined, site: CallSite): Value {
+  if (persistents !== undefined) {
+    const value = persistents.get(describeKey(id));
+    if (value === undefined) throw site.fault('a persistent id that is not in the file');
+    return value;
+  }
   const [kind, type, key, location, elements, view, ...rest] =
     id instanceof PyTuple ? id.items : [];
   const isStorage =
@@ -124,10 +130,25 @@ export function persistent(id: Value, site: CallSite): Value {
   if (typeof elements !== 'number' || elements < 0) {
     throw site.fault('a storage without a number of elements');
   }
+  return storageOf(key, type, elements, site);
+}
+
+/** A storage of a class that is on the list. */
+export function storageOf(
+  key: string,
+  type: PyGlobal,
+  elements: number,
+  site: { fault(message: string): Error },
+): PyStorage {
   if (type.name === 'UntypedStorage') return new PyStorage(key, undefined, elements);
   const elementType = type.module.startsWith('torch') ? STORAGE_TYPES.get(type.name) : undefined;
   if (elementType === undefined) throw site.fault(`a storage of the type ${type.name}`);
   return new PyStorage(key, elementType, elements);
+}
+
+/** Keys are numbers, or their digits. */
+export function describeKey(id: Value): string {
+  return typeof id === 'string' || typeof id === 'number' || typeof id === 'bigint' ? `${id}` : '';
 }
 
 function dictOf(args: readonly Value[], site: CallSite): PyDict | undefined {

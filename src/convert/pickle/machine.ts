@@ -5,7 +5,16 @@ import type { PickleReader } from './reader.ts';
 import { readScalar } from './scalars.ts';
 import { PickleStack } from './stack.ts';
 import type { Trace } from './trace.ts';
-import { PyCall, PyDict, PyGlobal, PyList, PySet, PyTuple, type Value } from './values.ts';
+import {
+  type Persistents,
+  PyCall,
+  PyDict,
+  PyGlobal,
+  PyList,
+  PySet,
+  PyTuple,
+  type Value,
+} from './values.ts';
 
 /**
  * The pickle machine over symbolic values. There is no way from here to anything that runs: a name is
@@ -16,7 +25,10 @@ export class PickleMachine {
   readonly #trace: Trace;
   readonly #stack: PickleStack;
 
-  constructor(reader: PickleReader, trace: Trace) {
+  readonly #persistents: Persistents | undefined;
+
+  constructor(reader: PickleReader, trace: Trace, persistents: Persistents | undefined) {
+    this.#persistents = persistents;
     this.#reader = reader;
     this.#trace = trace;
     this.#stack = new PickleStack(reader);
@@ -83,10 +95,10 @@ export class PickleMachine {
         return;
       }
       case OP.PERSID:
-        this.#pushObject(persistent(reader.line(), this.#stack));
+        this.#pushObject(persistent(reader.line(), this.#persistents, this.#stack));
         return;
       case OP.BINPERSID:
-        this.#pushObject(persistent(this.#stack.pop(), this.#stack));
+        this.#pushObject(persistent(this.#stack.pop(), this.#persistents, this.#stack));
         return;
       case OP.BUILD: {
         const state = this.#stack.pop();

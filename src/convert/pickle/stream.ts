@@ -4,7 +4,7 @@ import { MOST_PICKLE_BYTES } from './limits.ts';
 import { PickleFault, PickleReader } from './reader.ts';
 import { runPickle } from './run.ts';
 import { Trace } from './trace.ts';
-import type { Value } from './values.ts';
+import type { Persistents, Value } from './values.ts';
 
 /** Read at first: most pickles end within. Then eight times as much, and so on. */
 const FIRST_BYTES = 2 ** 20;
@@ -13,30 +13,34 @@ const GROWTH = 8;
 /** Pickles that lie one behind the other in a file, as their lengths are not written anywhere. */
 export class PickleStream {
   readonly #file: ByteReader;
-  readonly #end: number;
+  /** Where they end at the latest. */
+  readonly end: number;
   /** Where the next pickle, or whatever comes then, begins. */
   at: number;
+
+  /** What persistent ids stand for that are keys, as in tar files. */
+  persistents: Persistents | undefined;
 
   constructor(file: ByteReader, begin = 0, end = file.size) {
     this.#file = file;
     this.at = begin;
-    this.#end = end;
+    this.end = end;
   }
 
   /** @throws {SafetensorsError} MALFORMED_CHECKPOINT, CHECKPOINT_LIMIT */
   async next(trace: Trace): Promise<Value> {
     for (let length = FIRST_BYTES; ; length *= GROWTH) {
-      const end = Math.min(this.at + length, this.at + MOST_PICKLE_BYTES, this.#end);
+      const end = Math.min(this.at + length, this.at + MOST_PICKLE_BYTES, this.end);
       const reader = new PickleReader(await this.#file.read(this.at, end));
       // What is seen of a pickle that is cut here is seen again.
       const attempt = new Trace();
       try {
-        const value = await runPickle(reader, attempt);
+        const value = await runPickle(reader, attempt, this.persistents);
         this.at += reader.at;
         trace.add(attempt);
         return value;
       } catch (error) {
-        if (error instanceof PickleFault && error.kind === 'cut' && end < this.#end) {
+        if (error instanceof PickleFault && error.kind === 'cut' && end < this.end) {
           if (length < MOST_PICKLE_BYTES) continue;
           trace.add(attempt);
           const limit = new PickleFault('limit', `over ${MOST_PICKLE_BYTES} bytes`, error.at);

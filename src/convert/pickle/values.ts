@@ -26,6 +26,9 @@ export type Value =
   | PyArrayType
   | PyNamed;
 
+/** What is outside of a pickle, by the keys that it has there. */
+export type Persistents = ReadonlyMap<string, Value>;
+
 export class PyFloat {
   readonly value: number;
   constructor(value: number) {
