@@ -5,13 +5,15 @@ import { isMainThread, parentPort, Worker, workerData } from 'node:worker_thread
 import { safeOpenSync } from 'safetensors-mmap';
 import { collectGarbage } from './support/process.js';
 
-const [path, way] = isMainThread ? process.argv.slice(2) : [workerData as string, 'work'];
+const [path, way, chosen] = isMainThread ? process.argv.slice(2) : (workerData as string[]);
+const backend = chosen === 'read' ? 'read' : 'mmap';
+const open = () => safeOpenSync(path, { backend });
 
 /** Long enough for the threads to be in the middle of it. */
 const MOMENT_MS = 30;
 
 function prefetch(): Promise<void> {
-  return safeOpenSync(path).prefetch();
+  return open().prefetch();
 }
 
 const start = performance.now();
@@ -21,12 +23,12 @@ process.on('exit', () => {
 
 switch (way) {
   case 'exit':
-    void safeOpenSync(path).prefetch(undefined, { onProgress: () => process.exit(0) });
+    void open().prefetch(undefined, { onProgress: () => process.exit(0) });
     break;
   case 'end': {
     // Aborted, so that nothing keeps the event loop alive; the threads may still be at work.
     const controller = new AbortController();
-    void safeOpenSync(path)
+    void open()
       .prefetch(undefined, { signal: controller.signal })
       .catch(() => {});
     await sleep(MOMENT_MS);
@@ -35,7 +37,9 @@ switch (way) {
   }
   case 'terminate':
     for (let round = 0; round < 20; round++) {
-      const worker = new Worker(fileURLToPath(import.meta.url), { workerData: path });
+      const worker = new Worker(fileURLToPath(import.meta.url), {
+        workerData: [path, 'work', chosen],
+      });
       await new Promise((resolve) => worker.once('message', resolve));
       await sleep(Math.random() * MOMENT_MS);
       await worker.terminate();
@@ -43,7 +47,7 @@ switch (way) {
     break;
   case 'close': {
     for (let round = 0; round < 20; round++) {
-      const file = safeOpenSync(path);
+      const file = open();
       const pending = file.prefetch().catch((error: NodeJS.ErrnoException) => error.code);
       await sleep(Math.random() * MOMENT_MS);
       file.close();
@@ -54,7 +58,7 @@ switch (way) {
   case 'drop':
     for (let round = 0; round < 20; round++) {
       const signal = AbortSignal.timeout(Math.ceil(Math.random() * MOMENT_MS));
-      await safeOpenSync(path)
+      await open()
         .prefetch(undefined, { signal })
         .catch(() => {});
       await collectGarbage();
