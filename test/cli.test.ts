@@ -211,6 +211,7 @@ describe('inspect', () => {
     expect(document).toEqual({
       path: model,
       byteLength: readFileSync(model).length,
+      backend: 'mmap',
       size: 5,
       metadata: Object.fromEntries(METADATA),
       tensors: expected,

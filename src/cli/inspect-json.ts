@@ -9,6 +9,7 @@ export function* inspectionJson(inspection: Inspection): Generator<string> {
   yield '{';
   yield `  "path": ${toJson(path)},`;
   yield `  "byteLength": ${container.byteLength},`;
+  if (container.backend) yield `  "backend": ${toJson(container.backend)},`;
   yield `  "size": ${container.size},`;
   yield `  "metadata": ${toJson(container.metadata)},`;
   if (isSharded(container)) yield `  "shards": ${toJson(container.shards)},`;

@@ -62,9 +62,9 @@ export async function inspect(
 
 async function localListing(path: string): Promise<Listing> {
   using model = await openModel(path);
-  const { path: file, byteLength, size, metadata, shards } = model;
+  const { path: file, byteLength, backend, size, metadata, shards } = model;
   return {
-    container: { path: file, byteLength, size, metadata, shards },
+    container: { path: file, byteLength, backend, size, metadata, shards },
     entries: entriesOf(model),
   };
 }

@@ -25,10 +25,12 @@ export interface Entry {
 
 /** What a command lists. */
 export interface Listing {
+  /** With a backend where it is opened, and not on a server. */
   readonly container: Pick<
     SafetensorsModel,
     'path' | 'byteLength' | 'size' | 'metadata' | 'shards'
-  >;
+  > &
+    Partial<Pick<SafetensorsModel, 'backend'>>;
   /** Every tensor, in the order of the data. */
   readonly entries: readonly Entry[];
 }
