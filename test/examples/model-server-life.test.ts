@@ -206,27 +206,6 @@ it('workers end when the primary is killed', async () => {
   }
 });
 
-it.runIf(process.platform === 'linux')('workers share one copy of the weights', async () => {
-  // 64 MB of weights, most of them the table of words.
-  const wide = await writeModel(join(folder, 'wide'), '--size', 'wide');
-  const everywhere = Array.from({ length: 128 }, (_, i) => 1900 * (i + 1));
-  const anonymous: Record<string, number[]> = {};
-  for (const loading of ['mmap', 'readFile']) {
-    await using server = await Server.ready(wide, '--loading', loading);
-    const texts = Array.from({ length: 16 }, (_, i) => everywhere.map((token) => token + i));
-    for (let i = 0; i < 4; i++) expect((await server.embed(texts)).status).toBe(200);
-    anonymous[loading] = server.workers.map((pid) => {
-      const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
-      return 1024 * Number(/^Pss_Anon: *(\d+)/m.exec(rollup)?.[1]);
-    });
-  }
-  const weights = 64e6;
-  for (const bytes of anonymous.readFile) expect(bytes).toBeGreaterThan(weights);
-  // With a copy each they would differ by next to nothing; the heap of JavaScript differs by some.
-  const most = Math.max(...anonymous.mmap);
-  for (const bytes of anonymous.readFile) expect(bytes - most).toBeGreaterThan(0.5 * weights);
-});
-
 /** Models that must not be served, made from a good one in their folder. */
 const badModels: { name: string; code: string; change: (path: string) => Promise<void> | void }[] =
   [
