@@ -8,17 +8,18 @@ import { type ScanCommandOptions, scan } from './scan.ts';
 export function addConvert(parent: Command): void {
   parent
     .command('convert')
-    .summary('write a PyTorch checkpoint as safetensors')
+    .summary('write a checkpoint of PyTorch, numpy or GGUF as safetensors')
     .description(
       'Write the tensors of a PyTorch checkpoint (.bin, .pt, .pth, .ckpt), or of a folder with its shards and ' +
         'index, as safetensors. A checkpoint is a program in Python’s pickle language; here it is read as ' +
-        'data, and nothing in it is run. What is written is compared with what it was made of.',
+        'data, and nothing in it is run. Arrays of numpy (.npy, .npz) and GGUF files without quantised tensors ' +
+        'are converted too. What is written is compared with what it was made of.',
     )
     .argument('<path>', 'a file, the folder of a model, or its index')
     .requiredOption('-o, --output <path>', 'the file to write; for a folder, the folder')
     .option('-k, --key <path>', 'where the tensors are, as "model" or "optimizer.state"; "" is all')
     .option('--strip-prefix <text>', 'taken off names, as "module."')
-    .option('--skip-unknown', 'leave out objects of unknown classes, instead of refusing the file')
+    .option('--skip-unknown', 'leave out objects of unknown classes, and tensors of other dtypes, instead of refusing the file')
     .addOption(
       new Option('--dtype <dtype>', 'round floating-point tensors to f32, f16 or bf16').argParser(
         targetDtype,
@@ -32,6 +33,7 @@ export function addConvert(parent: Command): void {
       examples(
         'convert pytorch_model.bin -o model.safetensors',
         'convert model/ -o converted/ --dtype bf16',
+        'convert weights.npz -o weights.safetensors',
         'convert checkpoint.pt --key optimizer -o optimizer.safetensors',
       ),
     )

@@ -2,6 +2,7 @@ import { SafetensorsError } from '../index.ts';
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
 import { dangerOf } from './dangers.ts';
 import { describe } from './describe.ts';
+import { planOther } from './other-formats.ts';
 import { type Suspicion, Trace } from './pickle/trace.ts';
 import { PyCall } from './pickle/values.ts';
 import { type CheckpointTensor, planTensor } from './plan.ts';
@@ -26,11 +27,13 @@ export interface PlanOptions {
   readonly skipUnknown: boolean;
   readonly target: TargetDtype | undefined;
   readonly metadata: ReadonlyMap<string, string>;
+  readonly signal: AbortSignal | undefined;
 }
 
 /** What is to become of a checkpoint. */
 export interface FilePlan extends OutputPlan {
-  readonly checkpoint: Checkpoint;
+  /** What is to be disposed of. */
+  readonly checkpoint: Disposable;
   readonly key: string;
   readonly links: ReadonlyMap<string, string>;
   readonly others: readonly OtherLeaf[];
@@ -41,6 +44,8 @@ export interface FilePlan extends OutputPlan {
 
 /** Opens a checkpoint and plans its conversion; the caller disposes of `checkpoint`. */
 export async function planFile(path: string, options: PlanOptions): Promise<FilePlan> {
+  const other = await planOther(path, options);
+  if (other !== undefined) return other;
   const trace = new Trace();
   const checkpoint = await openCheckpoint(path, trace).catch((error) => {
     // A pickle that breaks off may have had its effect before.

@@ -6,12 +6,13 @@ import { type ConvertOptions, checkOptions } from './options.ts';
 import { bytesOf, type Conversion, convertedFile, convertPlanned, progressOf } from './planned.ts';
 
 /**
- * Writes the tensors of a PyTorch checkpoint as safetensors: `.bin`, `.pt`, `.pth` and `.ckpt` files, of
- * any version of PyTorch. The checkpoint is read as data: whatever its pickle says, nothing of it is
+ * Writes the tensors of a checkpoint as safetensors: of `.bin`, `.pt`, `.pth` and `.ckpt` files of any version
+ * of PyTorch, of `.npy` and `.npz` files of numpy, and of GGUF files that are not quantised. What a file is is told
+ * from its content, not from its name. The checkpoint is read as data: whatever its pickle says, nothing of it is
  * imported, called or evaluated. The tensors go from the mapped file to the new one without passing through
  * the JavaScript heap, but for those whose elements have to be moved or changed, which do in pieces.
  *
- * @param input A file; or the folder of a model, `pytorch_model.bin.index.json` with its shards or a
+ * @param input A file; or the folder of a model of PyTorch, `pytorch_model.bin.index.json` with its shards or a
  *   single file; or such an index.
  * @param output The file to write; for a folder or an index, the folder to write to. Each file is there
  *   whole or not at all. Shards that a conversion which was ended has finished are compared and kept.

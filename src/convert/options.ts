@@ -14,12 +14,15 @@ export interface ConvertOptions {
   stripPrefix?: string | undefined;
   /**
    * Leaves out what the pickle would have Python make of classes that are not known to be harmless,
-   * instead of refusing the checkpoint. (What is known to be harmful is refused all the same.) Default: false.
+   * and tensors of numpy and GGUF files that safetensors has no dtype for, instead of refusing the checkpoint. (What is known to be harmful is refused all the same.) Default: false.
    */
   skipUnknown?: boolean | undefined;
   /** What floating-point tensors of 16 bits and more are rounded to. Default: as they are. */
   dtype?: TargetDtype | undefined;
-  /** More `__metadata__`, besides `format: 'pt'` and the links of shared tensors. */
+  /**
+   * More `__metadata__`, besides `format` (`'pt'`, `'np'` or `'gguf'`), the links of shared tensors, and what a
+   * GGUF file says itself.
+   */
   metadata?: Metadata | undefined;
   /** Whether each file is compared with its checkpoint after writing, byte for byte. Default: true. */
   verify?: boolean | undefined;

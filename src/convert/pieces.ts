@@ -18,8 +18,9 @@ export interface Passage {
 
 /** Whether its bytes are written as they are in the file. */
 export function isAsItIs({ tensor, target }: Passage): boolean {
-  const { geometry, changes, dtype } = tensor;
+  const { geometry, changes, dtype, place } = tensor;
   return (
+    place.packed === undefined &&
     geometry.contiguous &&
     changes.swappedBytes === 1 &&
     !changes.negative &&
@@ -50,17 +51,26 @@ export async function* copiesOf(passage: Passage, scratch: Buffer): AsyncGenerat
   const { geometry, place, changes, dtype } = tensor;
   const { elementBytes } = geometry;
   const written = writtenDtype(dtype, target);
-  const heap = await inHeap(passage);
-  for (const { byteLength, runs } of blocksOf(geometry, place.begin, PIECE_BYTES)) {
-    const piece = scratch.subarray(0, byteLength);
-    if (heap !== undefined) gatherFrom(heap, runs, piece);
-    else if (runs.length === 2) await file.readInto(runs[0], piece);
-    else await file.gather(runs, piece);
-    swapBytes(piece, changes.swappedBytes);
-    flipSigns(piece, changes, { elementBytes, complex: dtype === 'C64' });
-    yield written === dtype || target === undefined
-      ? piece
-      : await roundTo(piece, dtype, elementBytes, target);
+  // In order they are inflated as they are needed; else they are in memory first.
+  const stream = geometry.contiguous ? await place.packed?.open() : undefined;
+  const heap = stream === undefined ? await inHeap(passage) : undefined;
+  try {
+    for (const { byteLength, runs } of blocksOf(geometry, place.begin, PIECE_BYTES)) {
+      const piece = scratch.subarray(0, byteLength);
+      if (stream !== undefined) await stream.readInto(piece);
+      else if (heap !== undefined) gatherFrom(heap, runs, piece);
+      else if (runs.length === 2) await file.readInto(runs[0], piece);
+      else await file.gather(runs, piece);
+      swapBytes(piece, changes.swappedBytes);
+      flipSigns(piece, changes, { elementBytes, complex: dtype === 'C64' });
+      yield written === dtype || target === undefined
+        ? piece
+        : await roundTo(piece, dtype, elementBytes, target);
+    }
+    await stream?.end();
+  } finally {
+    stream?.close();
+    heap?.letGo?.();
   }
 }
 
@@ -68,14 +78,17 @@ export async function* copiesOf(passage: Passage, scratch: Buffer): AsyncGenerat
 interface HeapBytes {
   readonly bytes: Uint8Array;
   readonly start: number;
+  /** To be called when they are not needed any more. */
+  readonly letGo?: () => void;
 }
 
 /** What is in memory already; or has to be, all of it, where elements lie apart in a file that is not mapped. */
 async function inHeap({ file, tensor }: Passage): Promise<HeapBytes | undefined> {
   const { place, geometry } = tensor;
-  if (place.bytes !== undefined) return { bytes: place.bytes, start: place.begin };
-  if (file.mapped || geometry.contiguous) return undefined;
   const start = place.begin + geometry.begin;
+  if (place.bytes !== undefined) return { bytes: place.bytes, start: place.begin };
+  if (place.packed !== undefined) return { ...(await place.packed.whole()), start };
+  if (file.mapped || geometry.contiguous) return undefined;
   return { bytes: await file.read(start, place.begin + geometry.end), start };
 }
 

@@ -5,6 +5,7 @@ import { elementCount } from '../layout.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { malformed } from './fault.ts';
 import { type Geometry, geometryOf, stridesOf } from './geometry.ts';
+import type { PackedBytes } from './packed.ts';
 import { NUMPY_TYPES } from './pickle/element-types.ts';
 import { type ElementType, PyArray, type PyTensor } from './pickle/values.ts';
 import type { Leaf } from './tree.ts';
@@ -37,6 +38,8 @@ export interface TensorPlace {
   readonly byteLength: number;
   /** Of a numpy array, whose bytes are in the pickle. */
   readonly bytes?: Uint8Array;
+  /** Where they are compressed in the file. */
+  readonly packed?: PackedBytes;
 }
 
 /** @throws {SafetensorsError} UNSUPPORTED_TENSOR, MALFORMED_CHECKPOINT */

@@ -11,6 +11,12 @@ export const FLAG_DESCRIPTOR = 0x0008;
 /** Names are UTF-8. */
 export const FLAG_UTF8 = 0x0800;
 
+/** How records are compressed. */
+export const STORE = 0;
+export const DEFLATE = 8;
+/** How hard a compressor has tried: nothing that a reader has to know. */
+export const FLAGS_DEFLATE = 0x0006;
+
 /** Says that a field of four bytes, or of two, is in a zip64 structure. */
 export const IN_ZIP64 = 0xffffffff;
 export const IN_ZIP64_SHORT = 0xffff;

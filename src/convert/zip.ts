@@ -5,15 +5,18 @@ import { malformed } from './fault.ts';
 import type { ByteReader } from './mapped-checkpoint.ts';
 import {
   CENTRAL,
+  DEFLATE,
   DESCRIPTOR,
   END,
   END_64,
   FLAG_DESCRIPTOR,
   FLAG_UTF8,
+  FLAGS_DEFLATE,
   IN_ZIP64,
   IN_ZIP64_SHORT,
   LOCAL,
   LOCATOR_64,
+  STORE,
   safeUint64,
   zip64Numbers,
 } from './zip-fields.ts';
@@ -25,13 +28,21 @@ const MOST_DIRECTORY_BYTES = 128 * 2 ** 20;
 /** Read at once from a local header: with the padding that puts PyTorch's data at a multiple of 64. */
 const LOCAL_READ_BYTES = 512;
 
-/** A file in a zip file, stored as it is. */
+/** A file in a zip file. */
 export interface ZipRecord {
   readonly name: string;
-  /** Bytes `[begin, end)` of the zip file are its data. */
+  /** Bytes `[begin, end)` of the zip file are its data, as it is or compressed. */
   readonly begin: number;
   readonly end: number;
+  /** Of what it holds: `end − begin` unless it is compressed. */
+  readonly byteLength: number;
+  readonly deflated: boolean;
   readonly crc32: number;
+}
+
+export interface ZipOptions {
+  /** Whether records may be compressed, by deflate. Default: false. */
+  readonly deflated?: boolean;
 }
 
 /** A record as the directory has it. */
@@ -39,14 +50,17 @@ interface Listed {
   readonly name: string;
   readonly nameBytes: Buffer;
   readonly flags: number;
+  readonly method: number;
   readonly crc32: number;
   readonly size: number;
+  /** Of its data in the file. */
+  readonly stored: number;
   /** Of the local header. */
   readonly offset: number;
 }
 
 /**
- * The records of a zip file, by name: those of PyTorch are stored, not compressed.
+ * The records of a zip file, by name: those of PyTorch are stored, not compressed; those of numpy may be.
  *
  * A reader of this package's own, because those that are there do what zip allows, and read on where
  * two readers may differ; scanners have been fooled by that (CVE-2025-10156, CVE-2025-1944). Here the
@@ -57,14 +71,17 @@ interface Listed {
  *
  * @throws {SafetensorsError} MALFORMED_CHECKPOINT, CHECKPOINT_LIMIT
  */
-export async function readZip(file: ByteReader): Promise<Map<string, ZipRecord>> {
+export async function readZip(
+  file: ByteReader,
+  { deflated = false }: ZipOptions = {},
+): Promise<Map<string, ZipRecord>> {
   const directory = await findDirectory(file);
   if (directory.end - directory.begin > MOST_DIRECTORY_BYTES || directory.count > MOST_RECORDS) {
     const message = `a zip directory of ${directory.count} records`;
     throw new SafetensorsError('CHECKPOINT_LIMIT', message, { path: file.path });
   }
   const bytes = await file.read(directory.begin, directory.end);
-  const listed = readDirectory(bytes, directory.count, file.path);
+  const listed = readDirectory(bytes, directory.count, { path: file.path, deflated });
   listed.sort((a, b) => a.offset - b.offset);
   const records = new Map<string, ZipRecord>();
   let at = 0;
@@ -141,7 +158,11 @@ function readEnd64(
   return { begin, end: begin + length, count };
 }
 
-function readDirectory(bytes: Buffer, count: number, path: string): Listed[] {
+function readDirectory(
+  bytes: Buffer,
+  count: number,
+  { path, deflated }: { path: string; deflated: boolean },
+): Listed[] {
   const listed: Listed[] = [];
   let at = 0;
   for (let i = 0; i < count; i++) {
@@ -155,10 +176,15 @@ function readDirectory(bytes: Buffer, count: number, path: string): Listed[] {
     const end = nameEnd + short(30);
     if (end > bytes.length) throw wrong('it reaches past the end');
     const flags = short(8);
-    if ((flags & ~(FLAG_DESCRIPTOR | FLAG_UTF8)) !== 0) {
+    const method = short(10);
+    const known = FLAG_DESCRIPTOR | FLAG_UTF8 | (method === DEFLATE ? FLAGS_DEFLATE : 0);
+    if ((flags & ~known) !== 0) {
       throw wrong(flags & 1 ? 'it is encrypted' : `flags 0x${flags.toString(16)}`);
     }
-    if (short(10) !== 0) throw wrong('it is compressed, which PyTorch’s records are not');
+    if (method !== STORE && !deflated) {
+      throw wrong('it is compressed, which PyTorch’s records are not');
+    }
+    if (method !== STORE && method !== DEFLATE) throw wrong(`it is compressed by method ${method}`);
     if (short(32) !== 0 || short(34) !== 0) throw wrong('a comment, or another disk');
     const numbers = zip64Numbers(bytes.subarray(nameEnd, end));
     if (numbers === undefined) throw wrong('extra fields that are not right');
@@ -167,7 +193,8 @@ function readDirectory(bytes: Buffer, count: number, path: string): Listed[] {
     const size = take(field(24));
     const stored = take(field(20));
     const offset = take(field(42));
-    if (size === undefined || size !== stored || offset === undefined || numbers.length > 0) {
+    const complete = size !== undefined && stored !== undefined && offset !== undefined;
+    if (!complete || numbers.length > 0 || (method === STORE && size !== stored)) {
       throw wrong('sizes that do not agree');
     }
     const nameBytes = bytes.subarray(at + CENTRAL.bytes, nameEnd);
@@ -175,7 +202,7 @@ function readDirectory(bytes: Buffer, count: number, path: string): Listed[] {
     if (!isUtf8(nameBytes) || name === '' || name.includes('\0') || name.includes('\\')) {
       throw wrong('a name that is not right');
     }
-    listed.push({ name, nameBytes, flags, crc32: field(16), size, offset });
+    listed.push({ name, nameBytes, flags, method, crc32: field(16), size, stored, offset });
     at = end;
   }
   if (at !== bytes.length) throw malformed(path, 'a zip directory of more than its records');
@@ -184,7 +211,7 @@ function readDirectory(bytes: Buffer, count: number, path: string): Listed[] {
 
 /** Checks the header before the data against the directory; the record ends where the next begins. */
 async function readRecord(file: ByteReader, record: Listed, next: number): Promise<ZipRecord> {
-  const { name, nameBytes, flags, crc32, size, offset } = record;
+  const { name, nameBytes, flags, method, crc32, size, stored, offset } = record;
   const wrong = (what: string) => malformed(file.path, `record ${quoteName(name)}: ${what}`);
   const head = await file.read(offset, Math.min(offset + LOCAL_READ_BYTES, next));
   if (head.length < LOCAL.bytes || head.readUInt32LE(0) !== LOCAL.signature) {
@@ -193,44 +220,45 @@ async function readRecord(file: ByteReader, record: Listed, next: number): Promi
   const nameEnd = LOCAL.bytes + head.readUInt16LE(26);
   const headEnd = nameEnd + head.readUInt16LE(28);
   const begin = offset + headEnd;
-  const end = begin + size;
+  const end = begin + stored;
   if (end > next) throw wrong('data that overlaps the next record');
   const whole = headEnd <= head.length ? head : await file.read(offset, begin);
   if (!whole.subarray(LOCAL.bytes, nameEnd).equals(nameBytes)) throw wrong('it has two names');
-  if (whole.readUInt16LE(6) !== flags || whole.readUInt16LE(8) !== 0) {
+  if (whole.readUInt16LE(6) !== flags || whole.readUInt16LE(8) !== method) {
     throw wrong('its two headers do not agree');
   }
   const numbers = zip64Numbers(whole.subarray(nameEnd, headEnd));
   if (numbers === undefined) throw wrong('extra fields that are not right');
-  const local = [whole.readUInt32LE(22), whole.readUInt32LE(18)].map((value) =>
+  const [localSize, localStored] = [whole.readUInt32LE(22), whole.readUInt32LE(18)].map((value) =>
     value === IN_ZIP64 && numbers.length > 0 ? numbers.shift() : value,
   );
   const streamed = (flags & FLAG_DESCRIPTOR) !== 0;
   const mayBe = (value: number | undefined, real: number) =>
     value === real || (streamed && (value === 0 || value === IN_ZIP64));
-  if (!local.every((value) => mayBe(value, size)) || !mayBe(whole.readUInt32LE(14), crc32)) {
-    throw wrong('its two headers do not agree');
-  }
-  if (streamed) await checkDescriptor(file, { end, next, crc32, size }, wrong);
+  const agree = mayBe(localSize, size) && mayBe(localStored, stored);
+  if (!agree || !mayBe(whole.readUInt32LE(14), crc32)) throw wrong('its two headers do not agree');
+  if (streamed) await checkDescriptor(file, { end, next, record }, wrong);
   else if (next !== end) throw wrong('bytes behind its data');
-  return { name, begin, end, crc32 };
+  return { name, begin, end, byteLength: size, deflated: method === DEFLATE, crc32 };
 }
 
 async function checkDescriptor(
   file: ByteReader,
-  { end, next, crc32, size }: { end: number; next: number; crc32: number; size: number },
+  { end, next, record }: { end: number; next: number; record: Listed },
   wrong: (what: string) => SafetensorsError,
 ): Promise<void> {
+  const { crc32, size, stored } = record;
   const length = next - end;
   const isLong = length === DESCRIPTOR.bytes64;
   if (!isLong && length !== DESCRIPTOR.bytes) throw wrong('bytes behind its data');
   const descriptor = await file.read(end, next);
-  const sizes = isLong
+  const [storedAgain, sizeAgain] = isLong
     ? [safeUint64(descriptor, 8), safeUint64(descriptor, 16)]
     : [descriptor.readUInt32LE(8), descriptor.readUInt32LE(12)];
   const agrees =
     descriptor.readUInt32LE(0) === DESCRIPTOR.signature &&
     descriptor.readUInt32LE(4) === crc32 &&
-    sizes.every((value) => value === size);
+    storedAgain === stored &&
+    sizeAgain === size;
   if (!agrees) throw wrong('a descriptor that does not agree with the directory');
 }

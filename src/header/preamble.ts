@@ -22,7 +22,8 @@ const OTHER_FILES: readonly { begins: RegExp; is: string; advice: string }[] = [
   {
     begins: /^GGUF/,
     is: 'a GGUF file',
-    advice: 'take the model’s safetensors files instead',
+    advice:
+      'take the model’s safetensors files instead, or convert it with `safetensors convert` if it is not quantised',
   },
   {
     begins: /^(\xef\xbb\xbf)?\s*<(!doctype|html|\?xml|head)/i,
