@@ -19,7 +19,10 @@ export function addConvert(parent: Command): void {
     .requiredOption('-o, --output <path>', 'the file to write; for a folder, the folder')
     .option('-k, --key <path>', 'where the tensors are, as "model" or "optimizer.state"; "" is all')
     .option('--strip-prefix <text>', 'taken off names, as "module."')
-    .option('--skip-unknown', 'leave out objects of unknown classes, and tensors of other dtypes, instead of refusing the file')
+    .option(
+      '--skip-unknown',
+      'leave out objects of unknown classes, and tensors of other dtypes, instead of refusing the file',
+    )
     .addOption(
       new Option('--dtype <dtype>', 'round floating-point tensors to f32, f16 or bf16').argParser(
         targetDtype,
