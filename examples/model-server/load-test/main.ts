@@ -70,7 +70,7 @@ if (LOADINGS.some((loading) => results[loading].some((one) => failedOf(one) > 0)
 }
 
 async function measure(loading: Loading): Promise<Measured> {
-  evict(models[0]);
+  await evict(models[0]);
   const cold = await ServerProcess.start(models[0], loading, workers);
   await cold.server[Symbol.asyncDispose]();
   const warm = await ServerProcess.start(models[0], loading, workers);
