@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { crc32, deflateRawSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type ConvertOptions, convertCheckpoint } from '../src/convert/index.ts';
+import { type ConvertOptions, convertCheckpoint, scanCheckpoint } from '../src/convert/index.ts';
 import { SafetensorsError, safeOpenSync } from '../src/index.ts';
 import { gguf, header, npy, npz, string, u32, u64, value } from './support/arrays.ts';
-import { zip } from './support/checkpoints.ts';
+import { EVIL, pickle, py, zip } from './support/checkpoints.ts';
 import { runCli } from './support/cli.ts';
 import { thrownBy } from './support/errors.ts';
 import { rounds } from './support/rounds.ts';
@@ -209,6 +209,31 @@ describe('arrays of numpy', () => {
     const error = await refusal(bytes);
     expect(error).toMatchObject({ code: `ERR_SAFETENSORS_${code}` });
     expect(error.message).toMatch(message);
+  });
+
+  it('of objects are scanned, as the pickles that they are', async () => {
+    const harmless = npy(header("'|O'", '(1,)'), pickle(py.list(py.int(1))));
+    const evil = npy(header("[('a', '|O'), ('b', '<f4')]", '(1,)'), pickle(py.list(EVIL)));
+    const verdict = async (bytes: Buffer) => (await scanCheckpoint(makeFile(bytes, 'x.npy')))[0];
+    expect(await verdict(W)).toMatchObject({ verdict: 'safe', globals: [], calls: [] });
+    expect(await verdict(harmless)).toMatchObject({ verdict: 'safe' });
+    expect(await verdict(gguf())).toMatchObject({ verdict: 'safe', globals: [] });
+    const records = [
+      { name: 'w.npy', data: W },
+      { name: 'broken.npy', data: W.subarray(0, 20) },
+      { name: 'no ending', data: evil },
+    ];
+    for (const bytes of [evil, deflated('o.npy', evil), npz(...records)]) {
+      const found = await verdict(bytes);
+      expect(found.verdict).toBe('dangerous');
+      expect(found.calls[0].call).toMatch(/os\.system\("?'?curl/);
+    }
+    // PyTorch would load this one.
+    const both = npz({ name: 'a/w.npy', data: W }, { name: 'a/data.pkl', data: pickle(EVIL) });
+    expect((await verdict(both)).verdict).toBe('dangerous');
+    expect((await verdict(Buffer.concat([both, W]))).verdict, 'malformed').toBe('dangerous');
+    expect((await verdict(gguf({ version: 1 }))).verdict).toBe('unknown');
+    expect((await verdict(W.subarray(0, 20))).verdict).toBe('unknown');
   });
 
   it('have no parts', async () => {

@@ -6,6 +6,8 @@ import { openCheckpoint } from './checkpoint.ts';
 import { dangerOf } from './dangers.ts';
 import { describe, globalText } from './describe.ts';
 import { MappedCheckpoint } from './mapped-checkpoint.ts';
+import { beginsLikeNpy } from './numpy/npy.ts';
+import { scanOther } from './other-formats.ts';
 import { PickleStream } from './pickle/stream.ts';
 import { Trace } from './pickle/trace.ts';
 import { PyCall } from './pickle/values.ts';
@@ -66,7 +68,7 @@ const CHECKPOINT = /\.(bin|pt|pth|ckpt|pkl|pickle|p|dat|data|joblib|dill|th|tar)
  * Says what Python would import and call if it loaded checkpoints, without doing any of it.
  *
  * @param path A file; or a folder, in which all files are looked at, and those in folders within: of these, every
- *   file that begins like a zip file or a pickle, whatever it is called.
+ *   file that begins like a zip file, a pickle or an array of numpy, whatever it is called.
  * @throws {Error} of Node's own shape; the reason of the signal. A bad file is a verdict, not an error
  */
 export async function scanCheckpoint(
@@ -99,11 +101,20 @@ async function scanFile(path: string): Promise<ScannedFile> {
   const trace = new Trace();
   let problem: SafetensorsError | undefined;
   try {
-    using _checkpoint = await openCheckpoint(path, trace);
+    const other = await scanOther(path, trace);
+    if (other.known) return reportOf(path, trace, other.problem);
+    problem = other.problem;
   } catch (error) {
-    problem = asProblem(error);
+    return reportOf(path, trace, asProblem(error));
   }
-  const others = await scanRecords(path, trace, problem === undefined);
+  let isCheckpoint = false;
+  try {
+    using _checkpoint = await openCheckpoint(path, trace);
+    isCheckpoint = true;
+  } catch (error) {
+    problem ??= asProblem(error);
+  }
+  const others = await scanRecords(path, trace, isCheckpoint);
   return reportOf(path, trace, problem ?? others);
 }
 
@@ -168,7 +179,9 @@ async function beginsLikeCheckpoint(path: string): Promise<boolean> {
     const start = Buffer.alloc(START_BYTES);
     const { bytesRead } = await file.read(start, 0, start.length, 0);
     const read = start.subarray(0, bytesRead);
-    return beginsLikeZip(read) || beginsLikeTar(read) || beginsLikePickle(read);
+    return (
+      beginsLikeNpy(read) || beginsLikeZip(read) || beginsLikeTar(read) || beginsLikePickle(read)
+    );
   } finally {
     await file.close();
   }

@@ -11,15 +11,18 @@ import { type Literal, LiteralFault, LiteralTuple, parseLiteral } from './litera
 
 const MAGIC = '\x93NUMPY';
 
+/** As many as tell an array from anything else. */
+export const MAGIC_BYTES = 4;
+
 /** Only structured dtypes have headers of more than a few hundred bytes. */
 const MOST_HEADER_BYTES = 2 ** 20;
 
 export function beginsLikeNpy(start: Buffer): boolean {
-  return start.toString('latin1', 0, 4) === MAGIC.slice(0, 4);
+  return start.toString('latin1', 0, MAGIC_BYTES) === MAGIC.slice(0, MAGIC_BYTES);
 }
 
-/** The array that is to become a tensor. */
-export interface NpyArray {
+/** An array with its header, as bytes one after another. */
+export interface NpyBytes {
   readonly name: string;
   /** Of the array with its header. */
   readonly byteLength: number;
@@ -27,6 +30,10 @@ export interface NpyArray {
   readonly path: string;
   /** Fills a buffer with bytes of it that have not been asked for yet, front to back. */
   readonly readInto: (target: Buffer) => Promise<void>;
+}
+
+/** The array that is to become a tensor. */
+export interface NpyArray extends NpyBytes {
   /** Where its data is, which begins behind `headerBytes`. */
   readonly place: (headerBytes: number) => TensorPlace;
 }
@@ -38,10 +45,9 @@ export interface NpyArray {
  * @throws {SafetensorsError} MALFORMED_CHECKPOINT, CHECKPOINT_LIMIT
  */
 export async function planNpy(array: NpyArray): Promise<CheckpointTensor | Unsupported> {
-  const { name, path, byteLength } = array;
-  const wrong = (what: string) => malformed(path, `array ${quoteName(name)}: ${what}`);
-  const { text, headerBytes } = await readHeader(array, wrong);
-  const { descr, fortran, shape } = parseHeader(text, wrong);
+  const { name, byteLength } = array;
+  const wrong = wrongOf(array);
+  const { descr, fortran, shape, headerBytes } = await readNpyHeader(array);
   const type = typeOf(descr);
   if (type === undefined) throw wrong('a dtype that is none of numpy');
   if (typeof type === 'string') return { name, what: `${dtypeText(descr)}: ${type}` };
@@ -65,8 +71,28 @@ export async function planNpy(array: NpyArray): Promise<CheckpointTensor | Unsup
 
 type Wrong = (what: string) => SafetensorsError;
 
+function wrongOf({ name, path }: NpyBytes): Wrong {
+  return (what) => malformed(path, `array ${quoteName(name)}: ${what}`);
+}
+
+/** What a header says. */
+export interface NpyHeader {
+  readonly descr: Literal | undefined;
+  readonly fortran: boolean;
+  readonly shape: readonly number[];
+  /** Where the data begins. */
+  readonly headerBytes: number;
+}
+
+/** @throws {SafetensorsError} MALFORMED_CHECKPOINT, CHECKPOINT_LIMIT */
+export async function readNpyHeader(array: NpyBytes): Promise<NpyHeader> {
+  const wrong = wrongOf(array);
+  const { text, headerBytes } = await readHeader(array, wrong);
+  return { ...parseHeader(text, wrong), headerBytes };
+}
+
 async function readHeader(
-  { byteLength, path, readInto }: NpyArray,
+  { byteLength, path, readInto }: NpyBytes,
   wrong: Wrong,
 ): Promise<{ text: string; headerBytes: number }> {
   const short = () => wrong('it ends within its header');
@@ -94,10 +120,7 @@ async function readHeader(
   return { text: bytes.toString(major === 3 ? 'utf8' : 'latin1'), headerBytes };
 }
 
-function parseHeader(
-  text: string,
-  wrong: Wrong,
-): { descr: Literal | undefined; fortran: boolean; shape: readonly number[] } {
+function parseHeader(text: string, wrong: Wrong): Omit<NpyHeader, 'headerBytes'> {
   let header: Literal;
   try {
     header = parseLiteral(text);

@@ -13,7 +13,7 @@ import { LOCAL } from '../zip-fields.ts';
 import { planNpy } from './npy.ts';
 
 /** What an array is called that has no name. */
-const NAMELESS = 'tensor';
+export const NAMELESS = 'tensor';
 
 const NPY = /\.npy$/;
 

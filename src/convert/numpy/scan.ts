@@ -1,0 +1,83 @@
+import { SafetensorsError } from '../../index.ts';
+import { InflatedRecord } from '../inflated.ts';
+import type { ByteReader } from '../mapped-checkpoint.ts';
+import { MOST_PICKLE_BYTES } from '../pickle/limits.ts';
+import { PickleStream } from '../pickle/stream.ts';
+import type { Trace } from '../pickle/trace.ts';
+import { readZip, type ZipRecord } from '../zip.ts';
+import { type Literal, LiteralTuple } from './literal.ts';
+import { beginsLikeNpy, MAGIC_BYTES, readNpyHeader } from './npy.ts';
+
+/**
+ * What `numpy.load` would run of a file of one array, if it were allowed to: arrays of objects are pickles.
+ *
+ * @param file Of that array; `name` is for messages.
+ */
+export async function scanNpy(file: ByteReader, name: string, trace: Trace): Promise<void> {
+  let at = 0;
+  const { descr, headerBytes } = await readNpyHeader({
+    name,
+    path: file.path,
+    byteLength: file.size,
+    readInto: async (target) => {
+      (await file.read(at, at + target.length)).copy(target);
+      at += target.length;
+    },
+  });
+  if (hasObjects(descr)) await new PickleStream(file, headerBytes).next(trace);
+}
+
+/**
+ * {@link scanNpy} of every array of a zip file. As numpy does, it knows them by how they begin, not by their names.
+ *
+ * @returns Whether there is nothing else in the file, which other programs may take for something else; and why
+ *   an array cannot be read.
+ */
+export async function scanNpz(
+  file: ByteReader,
+  trace: Trace,
+): Promise<{ onlyArrays: boolean; problem: SafetensorsError | undefined }> {
+  let problem: SafetensorsError | undefined;
+  let onlyArrays = true;
+  for (const record of (await readZip(file, { deflated: true })).values()) {
+    try {
+      const array = await unpacked(file, record);
+      if (array === undefined) onlyArrays = false;
+      else await scanNpy(array, record.name, trace);
+    } catch (error) {
+      if (!(error instanceof SafetensorsError)) throw error;
+      // What the others have counts all the same.
+      problem ??= error;
+    }
+  }
+  return { onlyArrays, problem };
+}
+
+/** A record as a file of its own, unless it is no array. What is compressed goes into memory as far as pickles may go. */
+async function unpacked(file: ByteReader, record: ZipRecord): Promise<ByteReader | undefined> {
+  const { begin, end, byteLength, deflated } = record;
+  const { path } = file;
+  if (!deflated) {
+    const start = await file.read(begin, Math.min(begin + MAGIC_BYTES, end));
+    if (!beginsLikeNpy(start)) return undefined;
+    return { path, size: end - begin, read: (from, to) => file.read(begin + from, begin + to) };
+  }
+  const stream = new InflatedRecord(file, record);
+  try {
+    const start = Buffer.alloc(Math.min(MAGIC_BYTES, byteLength));
+    await stream.readInto(start);
+    if (!beginsLikeNpy(start)) return undefined;
+    const bytes = Buffer.allocUnsafeSlow(Math.min(byteLength, MOST_PICKLE_BYTES));
+    start.copy(bytes);
+    await stream.readInto(bytes.subarray(start.length));
+    return { path, size: byteLength, read: async (from, to) => bytes.subarray(from, to) };
+  } finally {
+    stream.close();
+  }
+}
+
+function hasObjects(descr: Literal | undefined): boolean {
+  if (typeof descr === 'string') return /^[<>|=]?O/.test(descr);
+  if (descr instanceof LiteralTuple) return descr.items.some(hasObjects);
+  return Array.isArray(descr) && descr.some(hasObjects);
+}
