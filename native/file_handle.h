@@ -15,7 +15,7 @@ namespace safetensors {
 // buffer any more: by its finalizer, or at once when the buffer is detached. Node runs the
 // finalizer on the JavaScript thread, at the latest when the environment ends. No other environment
 // is to have the memory by then: Node refuses to transfer external buffers, and
-// src/mapped-storage.ts takes `transfer` from ours. What goes around that on purpose
+// src/storage/mapped-storage.ts takes `transfer` from ours. What goes around that on purpose
 // (ArrayBuffer.prototype.transfer.call, then a message to a thread that lives longer) is not
 // caught.
 struct Lease {

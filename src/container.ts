@@ -3,9 +3,15 @@ import type { Dtype } from './dtypes.ts';
 import { SafetensorsError } from './errors.ts';
 import { quoteName } from './escape.ts';
 import type { HeaderTable } from './header/table.ts';
-import { type PrefetchOptions, prefetch, type Residency, release, residency } from './prefetch.ts';
+import {
+  type PrefetchOptions,
+  prefetch,
+  type Residency,
+  release,
+  residency,
+} from './paging/prefetch.ts';
 import type { SliceRange } from './slice.ts';
-import type { Backend, Storage } from './storage.ts';
+import type { Backend, Storage } from './storage/storage.ts';
 import { type AnyTensor, Tensor } from './tensor.ts';
 
 /** What the header says of one tensor. */

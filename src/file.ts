@@ -4,7 +4,7 @@ import { changeOf, type FileIdentity } from './identity.ts';
 import { native } from './native.ts';
 import type { OpenOptions } from './open-options.ts';
 import { Opening } from './opening.ts';
-import type { Storage } from './storage.ts';
+import type { Storage } from './storage/storage.ts';
 import type { AnyTensor } from './tensor.ts';
 
 /**

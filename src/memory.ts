@@ -1,5 +1,4 @@
 import { types } from 'node:util';
-import { BufferStorage } from './buffer-storage.ts';
 import { Container } from './container.ts';
 import {
   allocateHeader,
@@ -12,7 +11,8 @@ import { parseHeader } from './header/parse.ts';
 import { headerLength, PREAMBLE_BYTES } from './header/preamble.ts';
 import type { HeaderTable } from './header/table.ts';
 import { type ParseOptions, parseOptions } from './open-options.ts';
-import type { Backend } from './storage.ts';
+import { BufferStorage } from './storage/buffer-storage.ts';
+import type { Backend } from './storage/storage.ts';
 
 /**
  * The tensors of a safetensors file whose bytes are in memory.

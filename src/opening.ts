@@ -1,5 +1,4 @@
 import { SafetensorsError, systemError } from './errors.ts';
-import { storageOfMapped, storageOfRead } from './file-storage.ts';
 import {
   allocateHeader,
   BLANK_PIECE_BYTES,
@@ -20,7 +19,8 @@ import {
 } from './native.ts';
 import { type CheckedOptions, type OpenOptions, openOptions } from './open-options.ts';
 import { checkedPath, fullPathOf } from './path.ts';
-import type { Storage } from './storage.ts';
+import { storageOfMapped, storageOfRead } from './storage/file-storage.ts';
+import type { Storage } from './storage/storage.ts';
 
 /** A part of the header to be read. */
 export interface HeaderRead {

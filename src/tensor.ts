@@ -4,7 +4,7 @@ import { type Encoded, toFloat32, toFloat32Async } from './decode/to-float32.ts'
 import type { Dtype, DtypeInfo, TensorData } from './dtypes.ts';
 import { elementsIn } from './layout.ts';
 import { planSlice, type SlicePlan, type SliceRange } from './slice.ts';
-import type { Storage } from './storage.ts';
+import type { Storage } from './storage/storage.ts';
 import { TensorSource } from './write/source.ts';
 
 /** Where the bytes of a tensor are. */

@@ -144,7 +144,7 @@ const LAYERS: readonly Layer[] = [
   { name: 'identity', files: /^identity\.ts$/, imports: ['native', 'errors'] },
   {
     name: 'file-storage',
-    files: /^file-storage\.ts$/,
+    files: /^storage\/file-storage\.ts$/,
     imports: [
       'mapped-storage',
       'block-storage',
@@ -156,7 +156,7 @@ const LAYERS: readonly Layer[] = [
   },
   {
     name: 'block-storage',
-    files: /^(block-storage|block-pages|block-filling|blocks|byte-reader)\.ts$/,
+    files: /^storage\/(block-storage|block-pages|block-filling|blocks|byte-reader)\.ts$/,
     imports: [
       'abort',
       'buffer-storage',
@@ -175,7 +175,7 @@ const LAYERS: readonly Layer[] = [
   },
   {
     name: 'mapped-storage',
-    files: /^mapped-storage\.ts$/,
+    files: /^storage\/mapped-storage\.ts$/,
     imports: [
       'buffer-storage',
       'copies',
@@ -192,12 +192,12 @@ const LAYERS: readonly Layer[] = [
   },
   {
     name: 'mapped-gathering',
-    files: /^mapped-gathering\.ts$/,
+    files: /^storage\/mapped-gathering\.ts$/,
     imports: ['mapped-files', 'gathering', 'paging-error', 'native', 'slice'],
   },
   {
     name: 'mapped-files',
-    files: /^mapped-files\.ts$/,
+    files: /^storage\/mapped-files\.ts$/,
     imports: ['paging-error', 'native', 'storage', 'header', ...BASE],
   },
   { name: 'path', files: /^path\.ts$/, imports: [] },
@@ -226,7 +226,7 @@ const LAYERS: readonly Layer[] = [
   },
   {
     name: 'prefetch',
-    files: /^prefetch\.ts$/,
+    files: /^paging\/prefetch\.ts$/,
     imports: ['paging-error', 'arguments', 'available-memory', 'storage', 'pages', ...BASE],
   },
   {
@@ -246,21 +246,25 @@ const LAYERS: readonly Layer[] = [
   },
   {
     name: 'buffer-storage',
-    files: /^buffer-storage\.ts$/,
+    files: /^storage\/buffer-storage\.ts$/,
     imports: ['gathering', 'native', 'storage', 'slice', 'header', ...BASE],
   },
-  { name: 'copies', files: /^copies\.ts$/, imports: ['emptied-buffers', 'native'] },
-  { name: 'emptied-buffers', files: /^emptied-buffers\.ts$/, imports: [] },
-  { name: 'gathering', files: /^gathering\.ts$/, imports: ['abort', 'slice'] },
+  { name: 'copies', files: /^storage\/copies\.ts$/, imports: ['emptied-buffers', 'native'] },
+  { name: 'emptied-buffers', files: /^storage\/emptied-buffers\.ts$/, imports: [] },
+  { name: 'gathering', files: /^storage\/gathering\.ts$/, imports: ['abort', 'slice'] },
   {
     name: 'paging-error',
-    files: /^paging-error\.ts$/,
+    files: /^paging\/paging-error\.ts$/,
     imports: ['storage', 'native', 'header', ...BASE],
   },
-  { name: 'storage', files: /^storage\.ts$/, imports: ['pages', 'slice', 'header', ...BASE] },
+  {
+    name: 'storage',
+    files: /^storage\/storage\.ts$/,
+    imports: ['pages', 'slice', 'header', ...BASE],
+  },
   { name: 'slice', files: /^slice\.ts$/, imports: BASE },
-  { name: 'pages', files: /^pages\.ts$/, imports: ['native'] },
-  { name: 'available-memory', files: /^available-memory\.ts$/, imports: [] },
+  { name: 'pages', files: /^paging\/pages\.ts$/, imports: ['native'] },
+  { name: 'available-memory', files: /^paging\/available-memory\.ts$/, imports: [] },
   { name: 'abort', files: /^abort\.ts$/, imports: [] },
   { name: 'arguments', files: /^arguments\.ts$/, imports: [] },
   { name: 'header', files: /^header\//, imports: ['native', ...BASE] },
@@ -311,7 +315,7 @@ const INSIDERS: Readonly<Record<string, RegExp>> = {
   'test/cli.test.ts': /^src\/cli\//,
   'test/decode-memory.test.ts': /^src\/decode\/memory\.ts$/,
   'test/shards.interop.test.ts': /^src\/model\/shards\.ts$/,
-  'test/prefetch.test.ts': /^src\/available-memory\.ts$/,
+  'test/prefetch.test.ts': /^src\/paging\/available-memory\.ts$/,
   'test/shards.test.ts': /^src\/model\/shards\.ts$/,
   'test/model-names.test.ts': /^src\/(header\/bytes|model\/(name-finder|weight-map))\.ts$/,
   'test/text.test.ts': /^src\/native\.ts$/,

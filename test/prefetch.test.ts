@@ -12,7 +12,7 @@ import {
   saveModel,
 } from 'safetensors-mmap';
 import { afterEach, describe, expect, it } from 'vitest';
-import { availableMemory } from '../src/available-memory.ts';
+import { availableMemory } from '../src/paging/available-memory.ts';
 import { durationBound } from './support/bounds.ts';
 import { childReport } from './support/child.ts';
 import { evict } from './support/page-cache.ts';

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { holdMemory } from '../emptied-buffers.ts';
+import { holdMemory } from '../storage/emptied-buffers.ts';
 import { isResizable } from './memory.ts';
 
 export interface DecodeOptions {

@@ -1,7 +1,7 @@
 import { inspect, types } from 'node:util';
 import { SafetensorsError } from '../errors.ts';
 import { type NativeFailure, native } from '../native.ts';
-import { LOST_PAGES, lostMessage } from '../paging-error.ts';
+import { LOST_PAGES, lostMessage } from '../paging/paging-error.ts';
 import type { ByteSource } from '../write/source.ts';
 
 /**

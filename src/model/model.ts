@@ -1,7 +1,7 @@
 import { Container } from '../container.ts';
 import { SafetensorsError } from '../errors.ts';
 import { changeOf, type FileIdentity } from '../identity.ts';
-import type { Storage } from '../storage.ts';
+import type { Storage } from '../storage/storage.ts';
 import type { ModelTable } from './model-table.ts';
 import { versionOf } from './version.ts';
 

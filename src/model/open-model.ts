@@ -1,11 +1,11 @@
 import { dirname } from 'node:path';
 import { SafetensorsError } from '../errors.ts';
-import { storageOfMapped, storageOfRead } from '../file-storage.ts';
 import { allocateHeader } from '../header/bytes.ts';
 import { type FileHandle, native, type OpenedFile } from '../native.ts';
 import { type CheckedOptions, type OpenOptions, openOptions } from '../open-options.ts';
 import { Opening, openingError } from '../opening.ts';
 import { checkedPath, fullPathOf, pathIn } from '../path.ts';
+import { storageOfMapped, storageOfRead } from '../storage/file-storage.ts';
 import { locateModel, type ModelPlace } from './locate.ts';
 import { Matcher } from './matcher.ts';
 import { SafetensorsModel, type WatchedFile } from './model.ts';

@@ -1,4 +1,3 @@
-import type { ReadFile } from '../byte-reader.ts';
 import { SafetensorsError } from '../errors.ts';
 import { HEADER_PADDING, LENGTH_BYTES } from '../header/bytes.ts';
 import { Columns } from '../header/columns.ts';
@@ -8,6 +7,7 @@ import { PREAMBLE_BYTES } from '../header/preamble.ts';
 import { type FileHandle, type NativeFailure, native, type OpenedFile } from '../native.ts';
 import type { CheckedOptions } from '../open-options.ts';
 import { Opening, type RawHeader } from '../opening.ts';
+import type { ReadFile } from '../storage/byte-reader.ts';
 import type { Matcher } from './matcher.ts';
 import type { WatchedFile } from './model.ts';
 import type { ShardHeader } from './model-table.ts';

@@ -1,7 +1,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { SafetensorsError, systemError } from '../errors.ts';
-import { lostMessage } from '../paging-error.ts';
+import { lostMessage } from '../paging/paging-error.ts';
 import { type Chunk, partAt, viewsOf } from './chunks.ts';
 
 /** Writes under way at once: as many as libuv has threads, unless it is told otherwise. */

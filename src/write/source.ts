@@ -1,7 +1,7 @@
 import { SafetensorsError } from '../errors.ts';
 import { loadedNative } from '../native.ts';
-import { lostMessage } from '../paging-error.ts';
-import type { FilePlace, Hold, Storage } from '../storage.ts';
+import { lostMessage } from '../paging/paging-error.ts';
+import type { FilePlace, Hold, Storage } from '../storage/storage.ts';
 
 /** Where the bytes of a tensor to be written come from. */
 export interface ByteSource {

@@ -1,5 +1,5 @@
 import { unlessAborted } from '../abort.ts';
-import type { Hold, Storage } from '../storage.ts';
+import type { Hold, Storage } from '../storage/storage.ts';
 import { AtomicFile, type AtomicFileOptions, withPath } from './atomic-file.ts';
 import { chunksOf } from './chunks.ts';
 import type { CheckedTensor } from './inputs.ts';

@@ -1,4 +1,4 @@
-import { native, type WeakBuffer } from './native.ts';
+import { native, type WeakBuffer } from '../native.ts';
 
 /** Bytes of the data that are read at once, into a buffer of their own: a tensor, unless it is too long. */
 export interface Extent {

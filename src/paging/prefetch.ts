@@ -5,12 +5,12 @@ import {
   checkInteger,
   checkObject,
   checkSignal,
-} from './arguments.ts';
+} from '../arguments.ts';
+import { SafetensorsError } from '../errors.ts';
+import type { Storage } from '../storage/storage.ts';
 import { availableMemory } from './available-memory.ts';
-import { SafetensorsError } from './errors.ts';
 import type { PageIn, PageRanges, Pages } from './pages.ts';
 import { pagingError } from './paging-error.ts';
-import type { Storage } from './storage.ts';
 
 /** How far the paging in is. */
 export interface PrefetchProgress {

@@ -1,12 +1,12 @@
 import { constants } from 'node:buffer';
+import { type FileHandle, type MappingHold, native } from '../native.ts';
+import { MappedPages, type Pages } from '../paging/pages.ts';
+import type { Runs } from '../slice.ts';
 import { CopyStorage } from './buffer-storage.ts';
 import { Copies } from './copies.ts';
 import { noteEmptied } from './emptied-buffers.ts';
 import type { MappedFiles } from './mapped-files.ts';
 import { gatherMapped, gatherMappedAsync } from './mapped-gathering.ts';
-import { type FileHandle, type MappingHold, native } from './native.ts';
-import { MappedPages, type Pages } from './pages.ts';
-import type { Runs } from './slice.ts';
 import { type Backend, type FilePlace, type Hold, Storage, type Window } from './storage.ts';
 
 /** Windows begin at multiples of this, which every element's length divides; a cache line. */

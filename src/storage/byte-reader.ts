@@ -1,7 +1,7 @@
-import { SafetensorsError, systemError } from './errors.ts';
+import { SafetensorsError, systemError } from '../errors.ts';
+import { type FileHandle, type NativeFailure, native } from '../native.ts';
+import { type DataPlace, pagingError } from '../paging/paging-error.ts';
 import type { MappedFiles } from './mapped-files.ts';
-import { type FileHandle, type NativeFailure, native } from './native.ts';
-import { type DataPlace, pagingError } from './paging-error.ts';
 import type { FilePlace } from './storage.ts';
 
 /**

@@ -1,5 +1,5 @@
+import { type FileHandle, native } from '../native.ts';
 import { noteEmptied } from './emptied-buffers.ts';
-import { type FileHandle, native } from './native.ts';
 
 interface HeldCopy {
   memory: ArrayBuffer;

@@ -1,6 +1,6 @@
-import type { HeaderTable } from './header/table.ts';
-import { type FileHandle, type MappingHold, native } from './native.ts';
-import { type DataPlace, lostPages } from './paging-error.ts';
+import type { HeaderTable } from '../header/table.ts';
+import { type FileHandle, type MappingHold, native } from '../native.ts';
+import { type DataPlace, lostPages } from '../paging/paging-error.ts';
 import type { FilePlace } from './storage.ts';
 
 /** One of the files that are mapped into one range. */

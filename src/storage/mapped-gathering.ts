@@ -1,8 +1,8 @@
+import { native } from '../native.ts';
+import { pagingError } from '../paging/paging-error.ts';
+import type { Runs } from '../slice.ts';
 import { allocate, inPieces, LANES, nativeRuns } from './gathering.ts';
 import type { MappedFiles } from './mapped-files.ts';
-import { native } from './native.ts';
-import { pagingError } from './paging-error.ts';
-import type { Runs } from './slice.ts';
 
 /** Runs of mapped files, in memory of their own. */
 export function gatherMapped(files: MappedFiles, runs: Runs): Uint8Array<ArrayBuffer> {

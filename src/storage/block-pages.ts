@@ -1,9 +1,9 @@
 import { constants } from 'node:buffer';
+import type { HeaderTable } from '../header/table.ts';
+import type { PageIn, PageRanges, Pages } from '../paging/pages.ts';
 import { fillBlocks } from './block-filling.ts';
 import type { Blocks, Extent } from './blocks.ts';
 import type { ByteReader } from './byte-reader.ts';
-import type { HeaderTable } from './header/table.ts';
-import type { PageIn, PageRanges, Pages } from './pages.ts';
 
 /** What {@link BlockPages} looks after. */
 export interface BlockMemory {

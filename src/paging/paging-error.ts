@@ -1,7 +1,7 @@
-import { SafetensorsError, systemError } from './errors.ts';
-import type { HeaderTable } from './header/table.ts';
-import type { NativeFailure } from './native.ts';
-import type { FilePlace } from './storage.ts';
+import { SafetensorsError, systemError } from '../errors.ts';
+import type { HeaderTable } from '../header/table.ts';
+import type { NativeFailure } from '../native.ts';
+import type { FilePlace } from '../storage/storage.ts';
 
 /** The tensors of which bytes are, for errors. */
 export interface DataPlace {

@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
+import type { HeaderTable } from '../header/table.ts';
+import { native } from '../native.ts';
+import type { Runs } from '../slice.ts';
 import { allocate, inPieces, nativeRuns } from './gathering.ts';
-import type { HeaderTable } from './header/table.ts';
-import { native } from './native.ts';
-import type { Runs } from './slice.ts';
 import { type Backend, Storage, type Window } from './storage.ts';
 
 /** Tensors in one buffer. */

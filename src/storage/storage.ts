@@ -1,7 +1,7 @@
-import { SafetensorsError } from './errors.ts';
-import type { HeaderTable } from './header/table.ts';
-import type { Pages } from './pages.ts';
-import type { Runs } from './slice.ts';
+import { SafetensorsError } from '../errors.ts';
+import type { HeaderTable } from '../header/table.ts';
+import type { Pages } from '../paging/pages.ts';
+import type { Runs } from '../slice.ts';
 
 /**
  * Where the bytes of a container are: in files that are mapped into memory, in files that are read when

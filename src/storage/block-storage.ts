@@ -1,5 +1,9 @@
 import { setImmediate } from 'node:timers/promises';
-import { unlessAborted } from './abort.ts';
+import { unlessAborted } from '../abort.ts';
+import { native } from '../native.ts';
+import { MappedPages, type Pages } from '../paging/pages.ts';
+import type { DataPlace } from '../paging/paging-error.ts';
+import { type Runs, spanOf } from '../slice.ts';
 import { allocateBlock, fillBlocks, PIECE_BYTES } from './block-filling.ts';
 import { BlockPages, extentOf } from './block-pages.ts';
 import { Blocks, type Extent } from './blocks.ts';
@@ -9,10 +13,6 @@ import { Copies } from './copies.ts';
 import { allocate, inPieces, LANES, nativeRuns } from './gathering.ts';
 import type { MappedFiles } from './mapped-files.ts';
 import { gatherMapped, gatherMappedAsync } from './mapped-gathering.ts';
-import { native } from './native.ts';
-import { MappedPages, type Pages } from './pages.ts';
-import type { DataPlace } from './paging-error.ts';
-import { type Runs, spanOf } from './slice.ts';
 import { type Backend, type FilePlace, Storage, type Window } from './storage.ts';
 
 /** A block that is being read, as long as anybody waits for it. */

@@ -1,9 +1,9 @@
+import { type FileHandle, native } from '../native.ts';
+import type { DataPlace } from '../paging/paging-error.ts';
 import { BlockStorage } from './block-storage.ts';
 import { FileReader, MappingReader, type ReadFile } from './byte-reader.ts';
 import { MappedFiles, type MappedPlace } from './mapped-files.ts';
 import { MappedStorage } from './mapped-storage.ts';
-import { type FileHandle, native } from './native.ts';
-import type { DataPlace } from './paging-error.ts';
 import type { Storage } from './storage.ts';
 
 /**

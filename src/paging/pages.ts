@@ -1,4 +1,4 @@
-import { type FileHandle, native, type PageInJob } from './native.ts';
+import { type FileHandle, native, type PageInJob } from '../native.ts';
 
 /** Offset and length in turn, in bytes of the mapping. */
 export type PageRanges = Float64Array;

@@ -1,6 +1,6 @@
 import { constants } from 'node:buffer';
-import { unlessAborted } from './abort.ts';
-import type { Runs } from './slice.ts';
+import { unlessAborted } from '../abort.ts';
+import type { Runs } from '../slice.ts';
 
 /** Pieces that are copied at once: as many as libuv has threads, unless it is told otherwise. */
 export const LANES = 4;
