@@ -248,14 +248,17 @@ describe('misuse', () => {
 describe('the process', () => {
   it('ends at any moment of it', async () => {
     const huge = sparseFile(join(folder, 'ended.safetensors'), 16 * 2 ** 30);
-    for (const way of ['exit', 'end', 'terminate', 'close', 'drop']) {
+    // Of a file that takes much longer to read. The last three end 20 times, each of them anew.
+    const bounds = { exit: 5_000, end: 5_000, terminate: 40_000, close: 40_000, drop: 40_000 };
+    for (const [way, bound] of Object.entries(bounds)) {
       const report = await childReport<{ way: string; ms: number }>('prefetch-ended', [huge, way], {
         nodeFlags: ['--expose-gc'],
+        timeoutMs: 120_000,
       });
       expect(report.way).toBe(way);
-      expect(report.ms).toBeLessThan(durationBound(5_000));
+      expect(report.ms).toBeLessThan(durationBound(bound));
     }
-  });
+  }, 240_000);
 });
 
 describe('the memory that is available', () => {
