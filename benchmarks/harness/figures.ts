@@ -172,6 +172,15 @@ export const FIGURES: readonly [heading: string, rows: readonly Figure[]][] = [
       one('convert', /process/, '… memory of its own'),
     ],
   ],
+  [
+    'Converting a PyTorch checkpoint',
+    [
+      one('convert', /checkpoint$/, '2.1 GB zip, against `torch.load` and `save_file`', /torch/),
+      one('convert', /compared$/, '… and every byte of the result compared', /torch/),
+      one('convert', /own, at the peak/, '… memory of its own'),
+      one('convert', /Python's own/, '… memory of Python’s own'),
+    ],
+  ],
 ];
 
 function one(trial: string, what: RegExp, label: string, peer?: RegExp): Figure {
