@@ -242,5 +242,15 @@ describe('safetensors scan', () => {
     const { code, stderr } = await runCli(['scan', join(root, 'none')]);
     expect(stderr).toMatch(/^error: ENOENT /);
     expect(code).toBe(1);
+    for (const way of [
+      scanCheckpoint,
+      (path: string) => convertCheckpoint(path, join(root, 'x')),
+    ]) {
+      // As the caller named it.
+      expect(await thrownBy(() => way('none.pt'))).toMatchObject({
+        code: 'ENOENT',
+        path: 'none.pt',
+      });
+    }
   });
 });

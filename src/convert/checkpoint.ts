@@ -77,7 +77,8 @@ async function readContents(file: MappedCheckpoint, trace: Trace): Promise<Conte
   if (beginsLikeZip(start)) return readArchive(file, trace);
   if (beginsLikeTar(start)) return readTarCheckpoint(file, trace);
   if (!beginsLikePickle(start)) {
-    const message = 'no PyTorch checkpoint: neither a zip file, nor a pickle, nor a tar file';
+    const message =
+      'no checkpoint: neither a zip file, nor a pickle, a tar file, an array of numpy or GGUF';
     throw new SafetensorsError('NOT_A_CHECKPOINT', message, { path: file.path });
   }
   const stream = new PickleStream(file);

@@ -1,7 +1,7 @@
-import { stat } from 'node:fs/promises';
-import { checkedPath, fullPathOf } from '../path.ts';
+import { checkedPath } from '../path.ts';
 import { planFile } from './convert-file.ts';
 import { convertFolder } from './folder.ts';
+import { kindOf } from './kind-of-path.ts';
 import { type ConvertOptions, checkOptions } from './options.ts';
 import { bytesOf, type Conversion, convertedFile, convertPlanned, progressOf } from './planned.ts';
 
@@ -31,7 +31,7 @@ export async function convertCheckpoint(
   const to = checkedPath(output);
   const checked = checkOptions(options);
   checked.signal?.throwIfAborted();
-  const isFolder = (await stat(fullPathOf(from))).isDirectory();
+  const isFolder = (await kindOf(from)).isDirectory();
   if (isFolder || /\.index\.json$/.test(from)) return convertFolder(from, to, checked);
   const plan = await planFile(from, checked);
   using _checkpoint = plan.checkpoint;

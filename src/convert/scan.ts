@@ -1,10 +1,11 @@
-import { open, readdir, stat } from 'node:fs/promises';
+import { open, readdir } from 'node:fs/promises';
 import { checkObject, checkSignal } from '../arguments.ts';
 import { SafetensorsError } from '../index.ts';
 import { checkedPath, fullPathOf, pathIn } from '../path.ts';
 import { openCheckpoint } from './checkpoint.ts';
 import { dangerOf } from './dangers.ts';
 import { describe, globalText } from './describe.ts';
+import { kindOf } from './kind-of-path.ts';
 import { MappedCheckpoint } from './mapped-checkpoint.ts';
 import { beginsLikeNpy } from './numpy/npy.ts';
 import { scanOther } from './other-formats.ts';
@@ -80,13 +81,13 @@ export async function scanCheckpoint(
   const { signal } = options;
   checkSignal(signal);
   signal?.throwIfAborted();
-  if (!(await stat(fullPathOf(checked))).isDirectory()) return [await scanFile(checked)];
+  if (!(await kindOf(checked)).isDirectory()) return [await scanFile(checked)];
   const scanned: ScannedFile[] = [];
   const entries = await readdir(fullPathOf(checked), { recursive: true });
   for (const name of entries.sort()) {
     signal?.throwIfAborted();
     const file = pathIn(checked, name);
-    if (!(await stat(fullPathOf(file))).isFile()) continue;
+    if (!(await kindOf(file)).isFile()) continue;
     const isCheckpoint = CHECKPOINT.test(name);
     if (!isCheckpoint && !(await beginsLikeCheckpoint(file))) continue;
     const report = await scanFile(file);

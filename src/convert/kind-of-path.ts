@@ -1,0 +1,16 @@
+import type { Stats } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { openingError } from '../opening.ts';
+import { fullPathOf } from '../path.ts';
+
+/**
+ * What a path leads to.
+ * @throws {Error} of Node's own shape, with the path as the caller named it
+ */
+export async function kindOf(path: string): Promise<Stats> {
+  try {
+    return await stat(fullPathOf(path));
+  } catch (error) {
+    throw openingError(error, path);
+  }
+}
