@@ -111,7 +111,7 @@ it('files that change while several workers read them', async () => {
   const path = join(folder, 'changing');
   const { outcomes, mappings } = await childReport<{ outcomes: Outcomes[]; mappings?: number }>(
     'changing-files',
-    [path, `${rounds(2000)}`],
+    [path, `${rounds(5000)}`],
     { nodeFlags: ['--expose-gc'], timeoutMs: 120_000 },
   );
   const codes = [...new Set(outcomes.flatMap((counts) => Object.keys(counts)))].sort();

@@ -70,6 +70,9 @@ interface Read {
 /** Changes of one file are made one after another: by its path, and by its device and inode. */
 const underWay = new Map<string, Promise<unknown>>();
 
+/** Settles when the last call has its place among those: they are made in the order of the calls. */
+let queued: Promise<unknown> = Promise.resolve();
+
 /**
  * Changes the metadata of a safetensors file: keys that are given are set, or removed by `null`; all
  * others stay, and so does every byte of the entries and the data.
@@ -104,21 +107,37 @@ export async function updateMetadata(
   const saving = savingOptions(options);
   saving.signal?.throwIfAborted();
   return withPath(named, async () => {
-    const target = await resolveTarget(named);
-    if (target.mode === undefined) throw systemError(-constants.errno.ENOENT, 'open', named);
-    // A file may have several names, and a name another file by the time that it is its turn.
-    const { dev, ino } = await stat(target.path, { bigint: true });
-    const keys = [target.path, `${dev}:${ino}`];
-    const before = Promise.all(keys.map((key) => underWay.get(key)));
-    const update = before.then(() => updateFile(named, target.path, checked, saving));
-    const settled = update.catch(() => {});
-    for (const key of keys) underWay.set(key, settled);
-    try {
-      return await update;
-    } finally {
-      for (const key of keys) if (underWay.get(key) === settled) underWay.delete(key);
-    }
+    const finding = findFile(named);
+    finding.catch(() => {}); // told below, when it is its turn
+    const queueing = queued.then(async () => {
+      const { path: found, keys } = await finding;
+      return enqueue(keys, () => updateFile(named, found, checked, saving));
+    });
+    queued = queueing.catch(() => {});
+    return (await queueing).update;
   });
+}
+
+/** Where a path leads to, and what its changes wait for each other by. */
+async function findFile(named: string): Promise<{ path: string; keys: string[] }> {
+  const target = await resolveTarget(named);
+  if (target.mode === undefined) throw systemError(-constants.errno.ENOENT, 'open', named);
+  // A file may have several names, and a name another file by the time that it is its turn.
+  const { dev, ino } = await stat(target.path, { bigint: true });
+  return { path: target.path, keys: [target.path, `${dev}:${ino}`] };
+}
+
+/** Runs an update after those that have one of its keys. */
+function enqueue<T>(keys: readonly string[], run: () => Promise<T>): { update: Promise<T> } {
+  const before = Promise.all(keys.map((key) => underWay.get(key)));
+  const update = before.then(run);
+  const settled = update
+    .catch(() => {})
+    .then(() => {
+      for (const key of keys) if (underWay.get(key) === settled) underWay.delete(key);
+    });
+  for (const key of keys) underWay.set(key, settled);
+  return { update };
 }
 
 function checkChanges(changes: MetadataChanges): [string, string | null][] {

@@ -2,6 +2,7 @@
  * Workers that open and read a file without end, while another thread cuts it short, rewrites, replaces and
  * removes it; prints how their attempts ended. What is read is what the file had, or the reading fails.
  */
+import { once } from 'node:events';
 import { renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -92,16 +93,19 @@ if (isMainThread) {
   writeFileSync(path, content);
   const stop = new Int32Array(new SharedArrayBuffer(4));
   const script = fileURLToPath(import.meta.url);
-  const workers = Array.from({ length: WORKERS }, () => {
-    const worker = new Worker(script, { workerData: { path, stop } satisfies Job });
-    return new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
-  });
+  const workers = Array.from(
+    { length: WORKERS },
+    () => new Worker(script, { workerData: { path, stop } satisfies Job }),
+  );
+  const messages = () => Promise.all(workers.map((worker) => once(worker, 'message')));
+  await messages(); // they are at work
   for (let round = 0; round < Number(rounds); round++) await change(path, content);
   Atomics.store(stop, 0, 1);
-  const outcomes = await Promise.all(workers);
+  const outcomes = (await messages()).flat();
   await collectGarbage();
   console.log(JSON.stringify({ outcomes, mappings: holdings(path).mappings }));
 } else {
+  parentPort?.postMessage('begun');
   const outcomes = await work(workerData);
   parentPort?.postMessage(outcomes.counts);
 }
