@@ -72,11 +72,13 @@ export function buildApp(state: WorkerState, metrics: WorkerMetrics): FastifyIns
       throw new ApiError(503, 'too many requests at once', { code: 'overloaded', retryAfter: 1 });
     }
     metrics.underWay.set(++underWay);
+    const gone = new AbortController();
+    reply.raw.once('close', () => gone.abort(new ApiError(499, 'the client has gone')));
     try {
       return await state.models.use(async (embedder) => {
         checkModel(body, state.name, embedder.config.hidden_size);
         const texts = tokensOf(body.input, embedder);
-        const embeddings = await embedder.embed(texts);
+        const embeddings = await embedder.embed(texts, gone.signal);
         const tokens = texts.reduce((sum, { length }) => sum + length, 0);
         metrics.tokens.inc(tokens);
         reply.header('x-model-version', embedder.release.version);

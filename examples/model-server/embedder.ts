@@ -16,6 +16,7 @@ import { batchesOf } from './batches.ts';
 import type { Release } from './messages.ts';
 import { type ModelFolder, readModelFolder } from './model-folder.ts';
 import type { Loading } from './options.ts';
+import { Turns } from './turns.ts';
 
 export interface LoadOptions {
   readonly loading: Loading;
@@ -26,6 +27,8 @@ export interface LoadOptions {
 const OUTPUT = 'sentence_embedding';
 /** The first tokens, and as many: a try whether numbers come out. */
 const TRIAL_TOKENS = 8;
+/** ONNX Runtime computes on this thread: one run after the other, whatever models there are. */
+const turns = new Turns();
 /** An embedding has the length 1: as near as F32 comes to it. */
 const LENGTH_TOLERANCE = 1e-3;
 
@@ -97,14 +100,20 @@ export class Embedder {
     return this.#tokenizer.encode(text).ids;
   }
 
-  /** An embedding of each text, a text being its tokens. Blocks this thread while it computes. */
-  async embed(texts: readonly (readonly number[])[]): Promise<Float32Array[]> {
+  /**
+   * An embedding of each text, a text being its tokens. Blocks this thread while it computes a batch; requests take
+   * turns by the batch.
+   */
+  async embed(
+    texts: readonly (readonly number[])[],
+    signal?: AbortSignal,
+  ): Promise<Float32Array[]> {
     const { hidden_size } = this.config;
     const embeddings: Float32Array[] = [];
     for (const { ids, mask, rows, columns } of batchesOf(texts)) {
       const tensor = (values: BigInt64Array) => new ort.Tensor('int64', values, [rows, columns]);
       const feeds = { ...this.#weights, input_ids: tensor(ids), attention_mask: tensor(mask) };
-      const outputs = await this.#session.run(feeds, [OUTPUT]);
+      const outputs = await turns.take(() => this.#session.run(feeds, [OUTPUT]), signal);
       const data = outputs[OUTPUT].data as Float32Array;
       for (let row = 0; row < rows; row++) {
         embeddings.push(data.subarray(row * hidden_size, (row + 1) * hidden_size));

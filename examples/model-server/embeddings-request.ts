@@ -5,8 +5,8 @@ import type { Embedder } from './embedder.ts';
 const MOST_TEXTS = 2048;
 /** Tokens of one request: some seconds of a small encoder. */
 const MOST_TOKENS = 65_536;
-/** Characters of one text: tokens are counted when it has been cut into them. */
-const MOST_CHARACTERS = 131_072;
+/** Characters of all texts of a request, since tokens are counted when a text has been cut into them. */
+const MOST_CHARACTERS = 262_144;
 
 /** The body of POST /v1/embeddings, as far as a schema tells; `input` is looked at by {@link tokensOf}. */
 export interface EmbeddingsBody {
@@ -51,6 +51,13 @@ export function tokensOf(input: unknown, embedder: Embedder): number[][] {
   const texts = listOf(input);
   if (texts.length === 0) throw badInput('input is empty');
   if (texts.length > MOST_TEXTS) throw tooMuch(`${texts.length} texts, at most ${MOST_TEXTS}`);
+  const characters = texts.reduce(
+    (sum, text) => sum + (typeof text === 'string' ? text.length : 0),
+    0,
+  );
+  if (characters > MOST_CHARACTERS) {
+    throw tooMuch(`${characters} characters in all, at most ${MOST_CHARACTERS}`);
+  }
   let total = 0;
   return texts.map((text, place) => {
     const tokens = typeof text === 'string' ? tokenize(text, place, embedder) : text;
@@ -78,9 +85,6 @@ function isNumbers(value: unknown): value is number[] {
 function tokenize(text: string, place: number, embedder: Embedder): number[] {
   if (!embedder.readsText) throw badInput('the model has no tokenizer: send lists of tokens');
   if (text === '') throw badInput(`text ${place} is empty`);
-  if (text.length > MOST_CHARACTERS) {
-    throw tooMuch(`text ${place} has ${text.length} characters, at most ${MOST_CHARACTERS}`);
-  }
   return embedder.tokenize(text);
 }
 

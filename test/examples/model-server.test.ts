@@ -119,7 +119,14 @@ describe('POST /v1/embeddings', () => {
         'input',
         'context_length_exceeded',
       ],
-      ['a huge text', { ...good, input: 'a'.repeat(2e5) }, 400, 'input', 'request_too_large'],
+      ['a huge text', { ...good, input: 'a'.repeat(3e5) }, 400, 'input', 'request_too_large'],
+      [
+        'texts that are huge together',
+        { ...good, input: new Array(3).fill('a'.repeat(1e5)) },
+        400,
+        'input',
+        'request_too_large',
+      ],
       [
         'too many texts',
         { ...good, input: new Array(2049).fill([1]) },
