@@ -1,6 +1,7 @@
 import { join, posix } from 'node:path';
 import { openModel, SafetensorsError, type SafetensorsModel } from '../index.ts';
 import { CachedCommit } from './cache.ts';
+import { hubFetch } from './hub-fetch.ts';
 import { type HubLibrary, hubLibrary, type RemoteFile } from './library.ts';
 import { checkedSettings, type HubOptions, isInside, type Settings } from './options.ts';
 
@@ -60,12 +61,11 @@ class Repository {
   }
 
   get #how() {
-    const { hubUrl, accessToken, signal } = this.#settings;
+    const { hubUrl, accessToken } = this.#settings;
     return {
-      ...(hubUrl === undefined ? {} : { hubUrl: hubUrl.replace(/\/$/, '') }),
+      hubUrl: hubUrl.replace(/\/$/, ''),
       ...(accessToken === undefined ? {} : { accessToken }),
-      fetch: ((input, init) =>
-        fetch(input, { ...init, ...(signal && { signal }) })) as typeof fetch,
+      fetch: hubFetch(this.#settings),
     };
   }
 
@@ -95,15 +95,29 @@ class Repository {
   }
 
   async *download(path: string): AsyncGenerator<Uint8Array> {
-    const { repo } = this.#settings;
+    const { repo, signal } = this.#settings;
     const blob = await this.hub.downloadFile({ ...this.#how, repo, path, revision: this.#commit });
     if (!blob) throw missing(path);
-    yield* blob.stream() as unknown as AsyncIterable<Uint8Array>;
+    try {
+      yield* blob.stream() as unknown as AsyncIterable<Uint8Array>;
+    } catch (error) {
+      signal?.throwIfAborted();
+      // Of what goes wrong after the first answer, the library gives the message alone.
+      throw typeof error === 'string' ? broken(path, error) : error;
+    }
   }
 }
 
 function missing(file: string): SafetensorsError {
   return new SafetensorsError('SHARD_MISSING', 'the repository has no such file', { path: file });
+}
+
+/** Without what is behind a `?`, or before an `@`: it may open the file. */
+function broken(file: string, message: string): SafetensorsError {
+  const shown = message.replace(/\?[^\s"'<>]*/g, '').replace(/\/\/[^\s/]*@/g, '//');
+  return new SafetensorsError('REMOTE_RESPONSE', `the download broke off: ${shown}`, {
+    path: file,
+  });
 }
 
 /** The file to open: of those that are wanted, else of those that are there. */

@@ -26,7 +26,7 @@ export interface HubOptions extends ModelOptions {
   hubUrl?: string | undefined;
   /** Default: that of huggingface_hub (`HF_HUB_CACHE`, `HF_HOME`, or ~/.cache/huggingface/hub). */
   cacheDir?: string | undefined;
-  /** Default: `HF_TOKEN`. */
+  /** Sent to `hubUrl`, and to no other host. Default: `HF_TOKEN`. */
   accessToken?: string | undefined;
   /** Called while files are downloaded; not at all where the cache has them. */
   onProgress?: ((progress: HubProgress) => void) | undefined;
@@ -38,7 +38,7 @@ export interface Settings {
   readonly repo: string;
   readonly revision: string;
   readonly files: readonly string[] | undefined;
-  readonly hubUrl: string | undefined;
+  readonly hubUrl: string;
   readonly cacheDir: string | undefined;
   readonly accessToken: string | undefined;
   readonly onProgress: ((progress: HubProgress) => void) | undefined;
@@ -61,9 +61,9 @@ export function checkedSettings(repo: string, options: HubOptions = {}): Setting
   const {
     revision = 'main',
     files,
-    hubUrl = env.HF_ENDPOINT || undefined,
+    hubUrl = env.HF_ENDPOINT || 'https://huggingface.co',
     cacheDir,
-    accessToken = env.HF_TOKEN || undefined,
+    accessToken: token = env.HF_TOKEN || undefined,
     onProgress,
     signal,
     ...model
@@ -73,6 +73,10 @@ export function checkedSettings(repo: string, options: HubOptions = {}): Setting
       `revision: expected a branch, a tag or a commit, found ${inspect(revision)}`,
     );
   }
+  if (typeof hubUrl !== 'string' || !/^https?:/.test(hubUrl) || !URL.canParse(hubUrl)) {
+    throw new TypeError(`hubUrl: expected an http: or https: URL, found ${inspect(hubUrl)}`);
+  }
+  const accessToken = checkedToken(token);
   if (files !== undefined && !(Array.isArray(files) && files.length > 0 && files.every(isInside))) {
     throw new TypeError(`files: expected paths in the repository, found ${inspect(files)}`);
   }
@@ -80,6 +84,15 @@ export function checkedSettings(repo: string, options: HubOptions = {}): Setting
     throw new TypeError(`onProgress: expected a function, found ${inspect(onProgress)}`);
   }
   return { repo, revision, files, hubUrl, cacheDir, accessToken, onProgress, signal, model };
+}
+
+/** A token as a header has it. No message shows it. */
+function checkedToken(token: unknown): string | undefined {
+  if (token === undefined) return undefined;
+  // From a file there is often a line feed after it.
+  const trimmed = typeof token === 'string' ? token.trim() : '';
+  if (/^[!-~]+$/.test(trimmed)) return trimmed;
+  throw new TypeError('accessToken: expected a string of letters, digits and signs');
 }
 
 /** Whether a path of a repository stays below where it is put. */

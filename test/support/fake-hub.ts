@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { startServer, type TestServer } from './server.ts';
+import { type Handler, startServer, type TestServer } from './server.ts';
 
 /** Files over it are large to the hub: their contents are told by SHA-256, not by Git. */
 const LARGE_BYTES = 1000;
@@ -14,6 +14,8 @@ export interface HubRepository {
   readonly token?: string;
   /** What the hub says of a file, for lies. */
   readonly describe?: (path: string, truth: object) => object;
+  /** Answers requests for files in its place. */
+  readonly resolve?: Handler;
   /** What it sends in place of a file. */
   readonly send?: (path: string, bytes: Uint8Array) => Uint8Array;
 }
@@ -124,6 +126,8 @@ export async function startHub(repository: HubRepository): Promise<FakeHub> {
     const [kind, revision, ...segments] = (rest ?? '').split('/');
     if (what?.startsWith('/api') && kind === 'revision') info(revision, response);
     else if (what?.startsWith('/api') && kind === 'paths-info') paths(request, response);
+    else if (what && kind === 'resolve' && repository.resolve)
+      repository.resolve(request, response);
     else if (what && kind === 'resolve') resolve(request, response, revision, segments.join('/'));
     else json(response, { error: 'Repository not found' }, 404, 'RepoNotFound');
   });
