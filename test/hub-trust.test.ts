@@ -1,3 +1,5 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { fromHub } from '../src/hub/index.ts';
@@ -134,4 +136,55 @@ describe('a download that fails after the first answer', () => {
     const options = { hubUrl, cacheDir: newCache(), signal: controller.signal };
     expect(await thrownBy(() => fromHub('owner/name', options))).toBe(reason);
   });
+});
+
+it('a file that never ends is read as far as it is to be long', async () => {
+  // As much as a disk can take.
+  const most = 2 ** 26;
+  let sent = 0;
+  const { url: hubUrl } = await start(
+    { 'model.safetensors': MODEL },
+    {
+      resolve(request, response) {
+        if (request.headers.range) return cloudfront(request, response);
+        response.writeHead(200);
+        const piece = Buffer.alloc(65_536);
+        const write = () => {
+          while (!response.destroyed && sent < most) {
+            sent += piece.length;
+            if (!response.write(piece)) return;
+          }
+          response.end();
+        };
+        response.on('drain', write);
+        write();
+      },
+    },
+  );
+  const cacheDir = newCache();
+  const error = await thrownBy(() => fromHub('owner/name', { hubUrl, cacheDir }));
+  expect(error.code).toBe('ERR_SAFETENSORS_REMOTE_RESPONSE');
+  expect(error.message).toContain(`expected ${MODEL.length} bytes, found more`);
+  expect(sent).toBeLessThan(most);
+  expect(readdirSync(join(cacheDir, 'models--owner--name/blobs'))).toEqual([]);
+});
+
+it('what killed processes have left is removed, what others are writing is not', async () => {
+  const { url: hubUrl } = await start({ 'model.safetensors': MODEL });
+  const cacheDir = newCache();
+  const blobs = join(cacheDir, 'models--owner--name/blobs');
+  mkdirSync(blobs, { recursive: true });
+  const digest = createHash('sha256').update(MODEL).digest('hex');
+  const [stale, fresh, other] = [digest, digest, 'f'.repeat(64)].map(
+    (of) => `${of}.${randomUUID()}.incomplete`,
+  );
+  const ofPython = [`${digest}.incomplete`, `${digest}.0123abcd.incomplete`];
+  const hours = (count: number) => new Date(Date.now() - count * 3_600_000);
+  for (const name of [stale, fresh, other, ...ofPython]) {
+    writeFileSync(join(blobs, name), 'x');
+    utimesSync(join(blobs, name), hours(2), hours(name === fresh ? 0.9 : 2));
+  }
+  using model = await fromHub('owner/name', { hubUrl, cacheDir });
+  expect(model.size).toBe(1);
+  expect(readdirSync(blobs).sort()).toEqual([digest, fresh, other, ...ofPython].sort());
 });

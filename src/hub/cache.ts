@@ -1,8 +1,21 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
+import {
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
+import { basename, dirname, join, relative } from 'node:path';
 import { SafetensorsError } from '../index.ts';
 import type { RemoteFile } from './library.ts';
+
+/** What is unfinished, and was not written to for so long, belongs to a process that is gone. */
+const STALE_MS = 3_600_000;
 
 /** What the contents of a file are to be, which names it in the cache. */
 interface Contents {
@@ -64,6 +77,7 @@ export class CachedCommit {
     const blob = join(this.#folder, 'blobs', contents.digest);
     if ((await sizeOf(blob)) !== contents.byteLength) {
       await mkdir(dirname(blob), { recursive: true });
+      await removeStale(blob);
       await writeBlob(blob, file.path, contents, await download());
     }
     const path = this.pathOf(file.path);
@@ -91,6 +105,9 @@ async function writeBlob(
     try {
       for await (const piece of pieces) {
         length += piece.length;
+        // Whoever sends more may never end.
+        if (length > byteLength)
+          throw wrongContents(name, `expected ${byteLength} bytes, found more`);
         hash.update(piece);
         await file.writeFile(piece);
       }
@@ -101,12 +118,30 @@ async function writeBlob(
     const found = hash.digest('hex');
     if (length !== byteLength || found !== digest) {
       const message = `expected ${byteLength} bytes of digest ${digest}, found ${length} of ${found}`;
-      throw new SafetensorsError('REMOTE_RESPONSE', message, { path: name });
+      throw wrongContents(name, message);
     }
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });
     throw error;
+  }
+}
+
+function wrongContents(path: string, message: string): SafetensorsError {
+  return new SafetensorsError('REMOTE_RESPONSE', message, { path });
+}
+
+/** Removes what processes that were killed have left of the same contents. */
+async function removeStale(blob: string): Promise<void> {
+  const folder = dirname(blob);
+  const [before, after] = [`${basename(blob)}.`, '.incomplete'];
+  for (const name of await readdir(folder)) {
+    const id = name.slice(before.length, -after.length);
+    // Python, whose files have shorter names, resumes its own.
+    if (name !== `${before}${id}${after}` || !/^[0-9a-f-]{36}$/.test(id)) continue;
+    const path = join(folder, name);
+    const age = Date.now() - ((await statOf(path))?.mtimeMs ?? Date.now());
+    if (age > STALE_MS) await rm(path, { force: true });
   }
 }
 
@@ -124,8 +159,12 @@ function contentsOf({ path, size, oid = '', lfs }: RemoteFile): Contents {
 }
 
 async function sizeOf(path: string): Promise<number | undefined> {
+  return (await statOf(path))?.size;
+}
+
+async function statOf(path: string): Promise<{ size: number; mtimeMs: number } | undefined> {
   try {
-    return (await stat(path)).size;
+    return await stat(path);
   } catch (error) {
     if (/^(ENOENT|ENOTDIR)$/.test((error as NodeJS.ErrnoException).code ?? '')) return undefined;
     throw error;
