@@ -37,7 +37,12 @@ const LAYERS: readonly Layer[] = [
     ],
   },
   { name: 'adapters', files: /^adapters\//, imports: ['index'] },
-  { name: 'hub', files: /^hub\//, imports: ['index'] },
+  {
+    // Beside the public API: an index is read, as strictly as by openModel, before its files are there.
+    name: 'hub',
+    files: /^hub\//,
+    imports: ['index', 'model', 'open-options', 'header'],
+  },
   {
     name: 'remote',
     files: /^remote\//,

@@ -188,3 +188,45 @@ it('what killed processes have left is removed, what others are writing is not',
   expect(model.size).toBe(1);
   expect(readdirSync(blobs).sort()).toEqual([digest, fresh, other, ...ofPython].sort());
 });
+
+describe('an index is refused before its shards are asked for:', () => {
+  const INDEX = 'model.safetensors.index.json';
+  const map = '"weight_map":{"a":"s.safetensors"}';
+  const long = `{${map},"x":"${'y'.repeat(5000)}"}`;
+  const shards = (asked: readonly string[]) =>
+    asked.filter((line) => line.includes('s.safetensors'));
+
+  it.each([
+    ['HEADER_TOO_LARGE', long, { maxHeaderBytes: 5000 }],
+    ['DUPLICATE_KEY', `{${map},${map}}`, {}],
+    ['HEADER_JSON', `{${map}},`, {}],
+    ['HEADER_JSON', '{"metadata":{}}', {}],
+    ['HEADER_UTF8', Buffer.from(`{"x":"\xff",${map}}`, 'latin1'), {}],
+  ])('%s', async (code, text, options) => {
+    const files = { [INDEX]: Buffer.from(text), 's.safetensors': MODEL };
+    const { url: hubUrl, asked } = await start(files);
+    const all = { ...options, hubUrl, cacheDir: newCache() };
+    const error = await thrownBy(() => fromHub('owner/name', all));
+    expect(error.code).toBe(`ERR_SAFETENSORS_${code}`);
+    expect(shards(asked())).toEqual([]);
+    if (code === 'HEADER_TOO_LARGE') {
+      expect(asked().filter((line) => line.includes('/resolve/'))).toEqual([]);
+    }
+  });
+
+  it('one over the limit that the cache has', async () => {
+    const { url: hubUrl, asked } = await start({
+      [INDEX]: Buffer.from(long),
+      's.safetensors': MODEL,
+    });
+    const options = { hubUrl, cacheDir: newCache() };
+    (await fromHub('owner/name', options)).close();
+    const before = asked().length;
+    const error = await thrownBy(() => fromHub('owner/name', { ...options, maxHeaderBytes: 5000 }));
+    expect(error.code).toBe('ERR_SAFETENSORS_HEADER_TOO_LARGE');
+    expect(asked().slice(before)).toEqual(['GET /api/models/owner/name/revision/main']);
+    expect(await thrownBy(() => fromHub('owner/name', { maxHeaderBytes: -1 }))).toBeInstanceOf(
+      RangeError,
+    );
+  });
+});

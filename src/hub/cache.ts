@@ -49,8 +49,12 @@ export class CachedCommit {
     return (await sizeOf(this.pathOf(file))) !== undefined;
   }
 
-  read(file: string): Promise<string> {
-    return readFile(this.pathOf(file), 'utf8');
+  byteLength(file: string): Promise<number | undefined> {
+    return sizeOf(this.pathOf(file));
+  }
+
+  read(file: string): Promise<Buffer> {
+    return readFile(this.pathOf(file));
   }
 
   /** Notes that a branch or a tag is at this commit. */

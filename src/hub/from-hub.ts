@@ -1,9 +1,11 @@
 import { join, posix } from 'node:path';
+import { allocateHeader } from '../header/bytes.ts';
 import { openModel, SafetensorsError, type SafetensorsModel } from '../index.ts';
+import { parseWeightMap } from '../model/weight-map.ts';
 import { CachedCommit } from './cache.ts';
 import { hubFetch } from './hub-fetch.ts';
 import { type HubLibrary, hubLibrary, type RemoteFile } from './library.ts';
-import { checkedSettings, type HubOptions, isInside, type Settings } from './options.ts';
+import { checkedSettings, type HubOptions, type Settings } from './options.ts';
 
 const SINGLE = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
@@ -40,8 +42,8 @@ export async function fromHub(repo: string, options?: HubOptions): Promise<Safet
   );
   const main = await mainFile(cache, repository, settings);
   await have([...new Set([main, ...(settings.files ?? [])])], cache, repository, settings);
-  if (main.endsWith('.json')) {
-    await have(shardsOf(main, await cache.read(main)), cache, repository, settings);
+  if (isIndex(main)) {
+    await have(await shardsOf(main, cache, settings), cache, repository, settings);
   }
   await cache.setRevision(settings.revision);
   settings.signal?.throwIfAborted();
@@ -120,6 +122,10 @@ function broken(file: string, message: string): SafetensorsError {
   });
 }
 
+function isIndex(file: string): boolean {
+  return file.endsWith('.index.json');
+}
+
 /** The file to open: of those that are wanted, else of those that are there. */
 async function mainFile(
   cache: CachedCommit,
@@ -127,7 +133,7 @@ async function mainFile(
   { files, repo }: Settings,
 ): Promise<string> {
   if (files !== undefined) {
-    const indexes = files.filter((file) => file.endsWith('.index.json'));
+    const indexes = files.filter(isIndex);
     const weights = files.filter((file) => file.endsWith('.safetensors'));
     if (indexes.length === 1) return indexes[0];
     if (indexes.length === 0 && weights.length === 1) return weights[0];
@@ -140,22 +146,25 @@ async function mainFile(
   throw new SafetensorsError('SHARD_MISSING', message, { path: repo });
 }
 
-/** The files of an index, as paths of the repository. `openModel` checks the index in full. */
-function shardsOf(index: string, text: string): string[] {
-  const { weight_map: map }: { weight_map?: unknown } = parsed(index, text);
-  const names = new Set(Object.values(Object(map)));
-  return Array.from(names, (name) => {
-    if (isInside(name) && !name.includes('/')) return posix.join(posix.dirname(index), name);
-    throw new SafetensorsError('SHARD_PATH', 'a shard leads out of the folder', { path: index });
-  });
+/** The files of an index, as paths of the repository. `openModel` checks that it is what they have. */
+async function shardsOf(
+  index: string,
+  cache: CachedCommit,
+  { maxHeaderBytes }: Settings,
+): Promise<string[]> {
+  checkIndexLength(index, (await cache.byteLength(index)) ?? 0, maxHeaderBytes);
+  const text = await cache.read(index);
+  const bytes = allocateHeader(text.length);
+  text.copy(bytes);
+  const { files } = parseWeightMap({ bytes, isAscii: false, marks: new Int32Array(0) }, index);
+  return files.map((name) => posix.join(posix.dirname(index), name));
 }
 
-function parsed(index: string, text: string): object {
-  try {
-    return Object(JSON.parse(text));
-  } catch (cause) {
-    throw new SafetensorsError('HEADER_JSON', 'the index is not JSON', { path: index, cause });
-  }
+/** @throws {SafetensorsError} HEADER_TOO_LARGE */
+function checkIndexLength(path: string, byteLength: number, most: number): void {
+  if (byteLength <= most) return;
+  const message = `the index has ${byteLength} bytes, over maxHeaderBytes, ${most}`;
+  throw new SafetensorsError('HEADER_TOO_LARGE', message, { path });
 }
 
 /** Has files in the cache. */
@@ -163,7 +172,7 @@ async function have(
   files: readonly string[],
   cache: CachedCommit,
   repository: Repository,
-  { onProgress, signal }: Settings,
+  { onProgress, signal, maxHeaderBytes }: Settings,
 ): Promise<void> {
   const there = await Promise.all(files.map((file) => cache.has(file)));
   const wanted = files.filter((_, place) => !there[place]);
@@ -172,6 +181,9 @@ async function have(
   const names = new Set(found.map(({ path }) => path));
   const gone = wanted.find((file) => !names.has(file));
   if (gone !== undefined) throw missing(gone);
+  for (const { path, size, lfs } of found) {
+    if (isIndex(path)) checkIndexLength(path, lfs?.size ?? size, maxHeaderBytes);
+  }
   const totalBytes = found.reduce((sum, { size, lfs }) => sum + (lfs?.size ?? size), 0);
   let bytes = 0;
   async function* counted(file: string): AsyncGenerator<Uint8Array> {

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import type { openModel } from '../index.ts';
+import { openOptions } from '../open-options.ts';
 
 /** The options of `openModel`, for the model that is opened. */
 type ModelOptions = NonNullable<Parameters<typeof openModel>[1]>;
@@ -44,12 +45,13 @@ export interface Settings {
   readonly onProgress: ((progress: HubProgress) => void) | undefined;
   readonly signal: AbortSignal | undefined;
   readonly model: ModelOptions;
+  readonly maxHeaderBytes: number;
 }
 
 /** A name, or an owner and a name. */
 const REPOSITORY = /^[\w.-]+(\/[\w.-]+)?$/;
 
-/** @throws {TypeError} */
+/** @throws {TypeError} @throws {RangeError} */
 export function checkedSettings(repo: string, options: HubOptions = {}): Settings {
   if (typeof repo !== 'string' || !REPOSITORY.test(repo) || !isInside(repo)) {
     throw new TypeError(`repo: expected 'owner/name', found ${inspect(repo)}`);
@@ -83,7 +85,19 @@ export function checkedSettings(repo: string, options: HubOptions = {}): Setting
   if (onProgress !== undefined && typeof onProgress !== 'function') {
     throw new TypeError(`onProgress: expected a function, found ${inspect(onProgress)}`);
   }
-  return { repo, revision, files, hubUrl, cacheDir, accessToken, onProgress, signal, model };
+  const { maxHeaderBytes } = openOptions(model);
+  return {
+    repo,
+    revision,
+    files,
+    hubUrl,
+    cacheDir,
+    accessToken,
+    onProgress,
+    signal,
+    model,
+    maxHeaderBytes,
+  };
 }
 
 /** A token as a header has it. No message shows it. */
