@@ -9,12 +9,12 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { fromHub, type HubProgress } from '../src/hub/index.ts';
-import { saveModel, serialize, type TensorLike } from '../src/index.ts';
+import { openModel, saveModel, serialize, type TensorLike } from '../src/index.ts';
 import { thrownBy } from './support/errors.ts';
 import { type FakeHub, type HubRepository, startHub } from './support/fake-hub.ts';
 import { python, withoutPython } from './support/python.ts';
@@ -134,6 +134,24 @@ describe('fromHub', () => {
     expect(model.path).toBe(join(snapshot, wanted[0]));
     expect(readFileSync(join(snapshot, 'config.json'))).toEqual(CONFIG);
     expect(asked().filter((line) => line.includes('/model.safetensors'))).toEqual([]);
+  });
+
+  it('opens an index where there is a single file too, as openModel does', async () => {
+    const other = serialize({ other: floats(1, 1) });
+    const { url: hubUrl } = await start({ ...(await sharded()), 'model.safetensors': other });
+    const cacheDir = newCache();
+    const files = [INDEX, 'model.safetensors'];
+    using model = await fromHub('owner/name', { hubUrl, cacheDir });
+    expect(model.path).toMatch(/index\.json$/);
+    using both = await fromHub('owner/name', { hubUrl, cacheDir, files });
+    expect(both.path).toBe(model.path);
+    using again = await fromHub('owner/name', { hubUrl, cacheDir });
+    expect(again.path).toBe(model.path);
+    using folder = await openModel(dirname(model.path));
+    expect(folder.keys()).toEqual(model.keys());
+    const single = { hubUrl, cacheDir, files: ['model.safetensors'] };
+    using named = await fromHub('owner/name', single);
+    expect(named.keys()).toEqual(['other']);
   });
 
   it('does not download contents twice, and notes each revision', async () => {

@@ -126,7 +126,10 @@ function isIndex(file: string): boolean {
   return file.endsWith('.index.json');
 }
 
-/** The file to open: of those that are wanted, else of those that are there. */
+/**
+ * The file to open: of those that are wanted, else of those that are there; an index first, as where `openModel`
+ * is given a folder.
+ */
 async function mainFile(
   cache: CachedCommit,
   repository: Repository,
@@ -139,9 +142,9 @@ async function mainFile(
     if (indexes.length === 0 && weights.length === 1) return weights[0];
     throw new TypeError('files: expected one index, or one .safetensors file');
   }
-  for (const file of [SINGLE, INDEX]) if (await cache.has(file)) return file;
+  for (const file of [INDEX, SINGLE]) if (await cache.has(file)) return file;
   const found = (await repository.describe([SINGLE, INDEX])).map(({ path }) => path);
-  if (found.length > 0) return found.includes(SINGLE) ? SINGLE : INDEX;
+  if (found.length > 0) return found.includes(INDEX) ? INDEX : SINGLE;
   const message = `the repository has neither ${SINGLE} nor ${INDEX}: name what to open in \`files\``;
   throw new SafetensorsError('SHARD_MISSING', message, { path: repo });
 }

@@ -19,8 +19,8 @@ export interface HubOptions extends ModelOptions {
   revision?: string | undefined;
   /**
    * Files of the repository to have: an index (its shards come with it) or one .safetensors file, which is
-   * opened, and any others, which lie beside it then. Default: `model.safetensors`, else
-   * `model.safetensors.index.json`.
+   * opened, and any others, which lie beside it then. Default:
+   * `model.safetensors.index.json`, else `model.safetensors`, as `openModel` has it of a folder.
    */
   files?: readonly string[] | undefined;
   /** Default: `HF_ENDPOINT`, else https://huggingface.co. */
