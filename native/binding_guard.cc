@@ -1,4 +1,4 @@
-// guard, keepGuard, lostIn, lostAt: pages that mapped files lose.
+// guard, keepGuard, lostIn, lostAt, noteLost: pages that mapped files lose.
 #include "file_handle.h"
 
 namespace safetensors {
@@ -42,6 +42,14 @@ Napi::Value LostAt(const Napi::CallbackInfo& info) {
   return WrapPlace(info.Env(), LostFrom(BytesOf(info[0].As<Napi::Uint8Array>())));
 }
 
+// noteLost(memory: Uint8Array): void
+Napi::Value NoteLostAt(const Napi::CallbackInfo& info) {
+  if (!IsUint8Array(info[0])) return ThrowBadArgument(info.Env(), "noteLost(memory)");
+  const std::span<std::byte> memory = BytesOf(info[0].As<Napi::Uint8Array>());
+  if (!memory.empty()) NoteLost(memory.data());
+  return info.Env().Undefined();
+}
+
 }  // namespace
 
 void RegisterGuard(Napi::Env env, Napi::Object exports) {
@@ -49,6 +57,7 @@ void RegisterGuard(Napi::Env env, Napi::Object exports) {
   exports.Set("keepGuard", Napi::Function::New(env, KeepGuard, "keepGuard"));
   exports.Set("lostIn", Napi::Function::New(env, LostIn, "lostIn"));
   exports.Set("lostAt", Napi::Function::New(env, LostAt, "lostAt"));
+  exports.Set("noteLost", Napi::Function::New(env, NoteLostAt, "noteLost"));
 }
 
 }  // namespace safetensors

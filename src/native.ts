@@ -172,6 +172,8 @@ export interface NativeAddon extends NativeKernels {
   lostIn(source: FileHandle | MappingHold, begin: number, end: number): number | undefined;
   /** The same for memory, whosever it is; in bytes of the file. */
   lostAt(memory: Uint8Array): number | undefined;
+  /** The system refused to read the first byte of `memory` (EFAULT): it is lost from now on. */
+  noteLost(memory: Uint8Array): void;
   /**
    * Begins to read ranges of the mapping into memory (offset and length in turn), in their order, on so
    * many threads of its own, at most 64. Closing the handle does not end it.

@@ -79,6 +79,18 @@ describe('a file that is cut short', () => {
   );
 });
 
+describe('pages that the system refused to read, without a signal', () => {
+  const WAYS = ['decode', 'decodeAsync', 'gather', 'gatherAsync', 'prefetch', 'save'];
+  it.each(WAYS)('stay lost when the file has its length back: %s', async (way) => {
+    const ends = await childReport<Outcomes[]>('regrown-file', [
+      join(folder, `regrown-${way}`),
+      way,
+    ]);
+    expect(ends).toHaveLength(4);
+    for (const end of ends) expect(end).toMatchObject({ code: CHANGED, offset: 8192 });
+  });
+});
+
 describe.runIf(process.platform === 'linux')('the handler of SIGBUS', () => {
   const newFolder = () => mkdtempSync(join(folder, 'handlers-'));
 

@@ -49,4 +49,9 @@ Status KeepFaultHandler();
 // memory that nobody knows more of than its address. Guarded files only.
 std::optional<uint64_t> LostFrom(std::span<const std::byte> memory);
 
+// Takes note of a page that the system refused to read (EFAULT), of which no signal tells: it is
+// lost from then on, whatever becomes of the file, and with it all that was cut off. Does nothing
+// to memory that is not guarded.
+void NoteLost(const std::byte* place);
+
 }  // namespace safetensors

@@ -21,7 +21,7 @@ namespace {
 // Set before the handler is.
 std::atomic<uintptr_t> page_bytes{0};
 
-// Faults that were answered, in all: as long as there are none, nobody need look for what was lost.
+// Losses that were met, in all: as long as there are none, nobody need look for what was lost.
 std::atomic<uint64_t> faults{0};
 
 // Whether a page can be read, without the signal that reading it would raise: the system is asked
@@ -62,10 +62,24 @@ bool MapZeros(uintptr_t begin, uintptr_t end) {
   return mapped != MAP_FAILED;
 }
 
+// The first of the pages that were cut off, when `page` is one of them: the last page of the file
+// is not there either. Otherwise only this one is lost: the disk cannot read it, or has no room for
+// a hole.
+std::optional<uintptr_t> FirstCutOff(uintptr_t begin, uintptr_t page, uintptr_t file_end) {
+  const uintptr_t page_size = page_bytes.load(std::memory_order_relaxed);
+  if (page >= file_end || IsReadable(file_end - page_size)) return std::nullopt;
+  return FirstLostPage(begin, page, page_size);
+}
+
+// The page counts as lost, for everybody who asks from now on.
+void Note(GuardedRange& range, uintptr_t page) {
+  range.NoteLost(page);
+  faults.fetch_add(1, std::memory_order_acq_rel);
+}
+
 // Noted and counted before there are zeros: see AnyFaults.
 bool Replace(GuardedRange& range, uintptr_t begin, uintptr_t end) {
-  range.NoteLost(begin);
-  faults.fetch_add(1, std::memory_order_acq_rel);
+  Note(range, begin);
   return MapZeros(begin, end);
 }
 
@@ -73,9 +87,7 @@ bool Replace(GuardedRange& range, uintptr_t begin, uintptr_t end) {
 // meanwhile: it is pinned.
 //
 // The file's descriptor is closed, and its name may be another's by now; but what was cut off was
-// cut off at the end. So when the last page is there, only this one is lost (the disk cannot read
-// it, or has no room for a hole); when it is not, all from where the file ends now, which is where
-// readable pages end.
+// cut off at the end: all from where the file ends now, which is where readable pages end.
 bool Rescue(const siginfo_t& info) {
   const uintptr_t page_size = page_bytes.load(std::memory_order_relaxed);
   const auto address = reinterpret_cast<uintptr_t>(info.si_addr);
@@ -91,11 +103,12 @@ bool Rescue(const siginfo_t& info) {
   const bool may_be_cut = true;
 #endif
   const uintptr_t file_end = range->file_end();
-  if (may_be_cut && page < file_end && !IsReadable(file_end - page_size)) {
-    const uintptr_t first = FirstLostPage(range->begin(), page, page_size);
-    if (!Replace(*range, first, file_end)) return false;
-    range->EndFileAt(first);
-    return true;
+  if (may_be_cut) {
+    if (const auto first = FirstCutOff(range->begin(), page, file_end)) {
+      if (!Replace(*range, *first, file_end)) return false;
+      range->EndFileAt(*first);
+      return true;
+    }
   }
   if (Replace(*range, page, page + page_size)) return true;
   // No more mappings may be made, into which single pages cut the file: all of the rest takes no
@@ -170,6 +183,15 @@ std::optional<uint64_t> LostFrom(std::span<const std::byte> memory) {
   const uint64_t lost = GuardedRanges::LostFrom(begin, begin + memory.size());
   if (lost == GuardedRange::kNothing) return std::nullopt;
   return lost;
+}
+
+void NoteLost(const std::byte* place) {
+  const auto address = reinterpret_cast<uintptr_t>(place);
+  // Pinned, it stays this file's.
+  const PinnedRange range = GuardedRanges::At(address);
+  if (!range) return;
+  const uintptr_t page = address & ~(uintptr_t{Mapping::PageBytes()} - 1);
+  Note(*range, FirstCutOff(range->begin(), page, range->file_end()).value_or(page));
 }
 
 }  // namespace safetensors

@@ -21,9 +21,10 @@ void PreferHugePages(std::span<std::byte> memory);
 bool IsTouched(std::span<const std::byte> memory);
 
 // Whether the last page of memory that is to be read is there: EFAULT where it is mapped from a
-// file that became shorter, and reading it would raise a signal. The pages before it are there then
-// too. (All of them through the system takes as long as decoding them: 50 us for each MiB.) Says
-// nothing of what happens later, and on systems that have no call for it nothing at all.
+// file that became shorter, and reading it would raise a signal; of a guarded file, with the place
+// in it of the first page that is lost. When the last is there, so are those before it. (All of
+// them through the system takes as long as decoding them: 50 us for each MiB.) Says nothing of what
+// happens later, and on systems that have no call for it nothing at all.
 Status CheckEndReadable(std::span<const std::byte> memory);
 
 }  // namespace safetensors

@@ -2,7 +2,9 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <optional>
 
+#include "core/fault_guard.h"
 #include "core/mapping.h"
 #include "core/memory.h"
 
@@ -51,7 +53,9 @@ Status CheckEndReadable(std::span<const std::byte> memory) {
   const uint64_t page = Mapping::PageBytes();
   const uintptr_t last = reinterpret_cast<uintptr_t>(&memory.back()) & ~(page - 1);
   if (madvise(reinterpret_cast<void*>(last), page, MADV_POPULATE_READ) != 0 && errno == EFAULT) {
-    return Status::System(EFAULT, "madvise");
+    NoteLost(&memory.back());
+    const std::optional<uint64_t> lost = LostFrom(memory);
+    return lost ? Status::Lost(*lost) : Status::System(EFAULT, "madvise");
   }
 #else
   static_cast<void>(memory);

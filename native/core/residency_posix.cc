@@ -91,6 +91,7 @@ Status PageIn(const Mapping& mapping, ByteRange range) {
       pages = {pages.offset + half, pages.length - half};
     }
   }
+  NoteLost(mapping.At(pages.offset));
   return Status::Lost(pages.offset);
 }
 

@@ -3,6 +3,7 @@ import { constants } from 'node:os';
 import { SafetensorsError, systemError } from '../errors.ts';
 import { lostMessage } from '../paging/paging-error.ts';
 import { type Chunk, partAt, viewsOf } from './chunks.ts';
+import { noteLost } from './source.ts';
 
 /** Writes under way at once: as many as libuv has threads, unless it is told otherwise. */
 export const LANES = 4;
@@ -73,7 +74,9 @@ async function writeChunk(handle: FileHandle, chunk: Chunk): Promise<void> {
     const position = chunk.position + done;
     const write = views.length === 1 ? writeOne : writeMany;
     const written = await write(handle, views, position).catch((error) => {
-      throw lostMemory(error, chunk, done) ?? error;
+      const lost = lostMemory(error, chunk, done);
+      if (lost) noteLost(views[0]);
+      throw lost ?? error;
     });
     if (written === 0) throw systemError(-constants.errno.EIO, 'write', '');
     done += written;

@@ -149,3 +149,8 @@ export class ViewSource implements ByteSource {
     if (lost !== undefined) throw new SafetensorsError('FILE_CHANGED', lostMessage(lost));
   }
 }
+
+/** The system refused to read the first byte: where that is a mapped file's, it counts as lost from now on. */
+export function noteLost(memory: Uint8Array): void {
+  loadedNative()?.noteLost(memory);
+}
