@@ -285,7 +285,9 @@ it('a repository without weights, and misuse, are told', async () => {
   expect(none.message).toContain('neither model.safetensors nor');
   const gone = await thrownBy(() => fromHub('owner/other', { hubUrl, cacheDir: newCache() }));
   expect(gone).toMatchObject({ statusCode: 404 });
-  for (const repo of ['', 'a/b/c', '../x', 'a/..', 'a b', 7]) {
+  const hyphens = ['a--b', 'owner/a--b', '-a', 'a-', 'owner-/a', 'owner/-a'];
+  const dots = ['../x', 'a/..', '.a', 'owner/a.', 'owner./a', 'a..b'];
+  for (const repo of ['', 'a/b/c', 'a b', 7, ...hyphens, ...dots]) {
     expect(await thrownBy(() => fromHub(repo as string)), `${repo}`).toBeInstanceOf(TypeError);
   }
   for (const options of [

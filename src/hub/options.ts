@@ -48,8 +48,8 @@ export interface Settings {
   readonly maxHeaderBytes: number;
 }
 
-/** A name, or an owner and a name. */
-const REPOSITORY = /^[\w.-]+(\/[\w.-]+)?$/;
+/** A name, or an owner and a name; two hyphens stand for the slash in the names of the cache's folders. */
+const REPOSITORY = /^(?!.*(--|\.\.))\w([\w.-]*\w)?(\/\w([\w.-]*\w)?)?$/;
 
 /** @throws {TypeError} @throws {RangeError} */
 export function checkedSettings(repo: string, options: HubOptions = {}): Settings {
