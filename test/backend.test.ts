@@ -181,7 +181,8 @@ describe('memory of the backend read', () => {
       });
       expect(bytes).toBeGreaterThanOrEqual(count * tensors * tensorBytes);
       expect(after.descriptors).toBe(before.descriptors);
-      expect(after.rssBytes - before.rssBytes).toBeLessThan(64 * MEGABYTE);
+      // Little beside what was read, in all of the rounds.
+      expect(after.rssBytes - before.rssBytes).toBeLessThan(bytes / 16);
       // All of a file is in memory when it is prefetched, and so may those be that are garbage.
       expect(peakGrowth).toBeLessThan((mode === 'tensors' ? 512 : 3 * 1024) * MEGABYTE);
     },

@@ -12,7 +12,7 @@ import {
 } from '../src/index.ts';
 import { anyModel, anyMutations, fileOf, looseHeader, mutated } from './support/arbitraries.ts';
 import { ALL_DTYPES, rawFile } from './support/build.ts';
-import { python, runPython, runSeed, withoutPython } from './support/python.ts';
+import { python, readByReference, runPython, runSeed, withoutPython } from './support/python.ts';
 import { temporaryFolder } from './support/temporary.ts';
 import { byName, sha256, stricterRule, type Verdict, verdictOf } from './support/verdict.ts';
 
@@ -196,8 +196,7 @@ describe('a live Python', () => {
       for (const [name, file] of bytes) writeFileSync(join(made, name), file);
 
       const counts = { valid: 0, 'both read': 0, 'both refuse': 0, stricter: 0 };
-      for (const line of runPython('read_all.py', made).trim().split('\n')) {
-        const { file, ...theirs }: Verdict & { file: string } = JSON.parse(line);
+      for (const { file, ...theirs } of readByReference<Verdict & { file: string }>(made)) {
         const ours = verdictOf(bytes.get(file) as Buffer);
         if (file.endsWith('-valid')) {
           counts.valid++;

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { type Dtype, deserialize, serialize } from '../src/index.ts';
 import { anyModel, anyText, type Model, type ModelTensor } from './support/arbitraries.ts';
 import { ALL_DTYPES, patternBytes, tensorBytes } from './support/build.ts';
-import { python, runPython, runSeed, withoutPython } from './support/python.ts';
+import { python, readByReference, runPython, runSeed, withoutPython } from './support/python.ts';
 import { temporaryFolder } from './support/temporary.ts';
 
 /** The reference reads these, but its Python package has no name to write them by. */
@@ -149,11 +149,14 @@ describe('serialize against a live Python', () => {
         writeFileSync(join(made, String(i).padStart(4, '0')), file);
         return { metadata: Object.fromEntries(metadata ?? []), tensors };
       });
-      const lines = runPython('read_all.py', made).trim().split('\n');
-      expect(lines.length).toBe(expected.length);
-      for (const [i, line] of lines.entries()) {
-        const { ok, metadata, tensors } = JSON.parse(line);
-        expect({ ok, metadata }, line).toEqual({ ok: true, metadata: expected[i].metadata });
+      const verdicts = readByReference<{
+        ok: boolean;
+        metadata: Record<string, string>;
+        tensors: unknown[];
+      }>(made);
+      expect(verdicts.length).toBe(expected.length);
+      for (const [i, { ok, metadata, tensors }] of verdicts.entries()) {
+        expect({ ok, metadata }, String(i)).toEqual({ ok: true, metadata: expected[i].metadata });
         expect(tensors.length).toBe(expected[i].tensors.length);
       }
     });

@@ -6,7 +6,7 @@ import { openModel, safeOpenSync, saveModel, type TensorLike } from '../src/inde
 import { indexText, shardFileNames, shardSizeBytes, splitIntoShards } from '../src/model/shards.ts';
 import { anyText } from './support/arbitraries.ts';
 import { patternBytes } from './support/build.ts';
-import { runPython, runSeed, withoutPython } from './support/python.ts';
+import { readByReference, runPython, runSeed, withoutPython } from './support/python.ts';
 import { temporaryFolder } from './support/temporary.ts';
 
 const folder = temporaryFolder();
@@ -117,10 +117,8 @@ describe('against huggingface_hub', () => {
       readFileSync(join(path, 'model.safetensors.index.json'), 'utf8'),
     ).weight_map;
     expect(Object.keys(weightMap)).toEqual([...tensors.keys()]);
-    const verdicts = runPython('read_all.py', path)
-      .trim()
-      .split('\n')
-      .map((line): { file: string; ok: boolean; tensors?: { name: string }[] } => JSON.parse(line));
+    type Verdict = { file: string; ok: boolean; tensors?: { name: string }[] };
+    const verdicts = readByReference<Verdict>(path);
     for (const file of files) {
       const names = verdicts.find((verdict) => verdict.file === file)?.tensors ?? [];
       const expected = Object.keys(weightMap).filter((name) => weightMap[name] === file);

@@ -28,7 +28,7 @@ import { anyModel, anyText, fileOf, looseHeader } from './support/arbitraries.ts
 import { patternBytes, rawFile } from './support/build.ts';
 import { beginningChild } from './support/child.ts';
 import { thrownBy } from './support/errors.ts';
-import { python, runPython, withoutPython } from './support/python.ts';
+import { python, readByReference, withoutPython } from './support/python.ts';
 import { rounds } from './support/rounds.ts';
 import { writeSparseFile } from './support/sparse.ts';
 import { temporaryFolder } from './support/temporary.ts';
@@ -281,10 +281,10 @@ describe('updateMetadata', () => {
       await saveFile(tensors, join(folder, name), options);
       await updateMetadata(join(folder, name), { format: 'pt', 'ключ\n': '"' });
     }
-    const verdicts = runPython('read_all.py', folder).trim().split('\n');
+    const verdicts = readByReference(folder);
     expect(verdicts.length).toBe(2);
-    for (const line of verdicts) {
-      expect(JSON.parse(line)).toMatchObject({
+    for (const verdict of verdicts) {
+      expect(verdict).toMatchObject({
         ok: true,
         metadata: { format: 'pt', 'ключ\n': '"' },
       });

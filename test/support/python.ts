@@ -41,6 +41,15 @@ export function runPython(script: string, ...args: string[]): string {
   return execFileSync(python.path, [path, ...args], { encoding: 'utf8', maxBuffer: 2 ** 28 });
 }
 
+/** What the reference says of each file of a folder, in the order of their names. */
+export function readByReference<T extends { ok: boolean }>(folder: string): T[] {
+  const lines = runPython('read_all.py', folder).trim().split('\n');
+  return lines.map((line) => {
+    const { metadata, ...verdict } = JSON.parse(line);
+    return metadata ? { ...verdict, metadata: Object.fromEntries(metadata) } : verdict;
+  });
+}
+
 /** A seed of this run's own; printed when the test fails, and taken from the environment again. */
 export function runSeed(): number {
   const seed = Number(process.env.SAFETENSORS_MMAP_INTEROP_SEED ?? Date.now() % 2 ** 31);
