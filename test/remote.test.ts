@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { deserialize, serialize } from '../src/index.ts';
@@ -291,6 +292,35 @@ describe('redirects', () => {
     expect(other.requests[0].headers.range).toBe('bytes=0-131071');
   });
 
+  it('that come back from another origin have no headers any more', async () => {
+    const other = await startServer((_, response) => to(`${own.url}/chosen`)(_, response));
+    const own = await startServer((request, response) =>
+      (request.url === '/a' ? to(other.url) : serveRange(SMALL))(request, response),
+    );
+    const headers = { authorization: 'Bearer secret' };
+    expect((await readRemoteHeader(`${own.url}/a`, { headers })).size).toBe(2);
+    expect(own.requests.map(({ url, headers }) => [url, headers.authorization])).toEqual([
+      ['/a', 'Bearer secret'],
+      ['/chosen', undefined],
+    ]);
+  });
+
+  it.each(['user:secret@', 'user@', ':secret@'])('to a URL with %s are refused', async (user) => {
+    const other = await startServer(serveRange(SMALL));
+    const place = `${other.url.replace('//', `//${user}`)}/?token=secret`;
+    const { url } = await startServer(to(place));
+    const error = await thrownBy(() => readRemoteHeader(url));
+    expect(error.code).toBe('ERR_SAFETENSORS_REMOTE_RESPONSE');
+    expect(inspect(error)).not.toContain('secret');
+    expect(other.requests.length).toBe(0);
+  });
+
+  it('to a port that fetch refuses show no signature', async () => {
+    const { url } = await startServer(to('http://127.0.0.1:1/?token=secret'));
+    const error = await thrownBy(() => readRemoteHeader(url));
+    expect(inspect(error)).not.toContain('secret');
+  });
+
   it.each([
     ['/again', 'more than 5 redirects'],
     ['file:///etc/passwd', 'a redirect from http: to file:'],
@@ -314,6 +344,18 @@ describe('misuse', () => {
     expect(error).toBeInstanceOf(TypeError);
     expect(error.message).toContain(says);
     expect(error.message).not.toContain('secret');
+  });
+
+  it('headers that are none, and a range that is not the one of the request', async () => {
+    const { url, requests } = await startServer(serveRange(SMALL));
+    const headers = { authorization: 'Bearer secret\nx' };
+    const error = await thrownBy(() => readRemoteHeader(url, { headers }));
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error.message).toMatch(/^headers: expected/);
+    expect(inspect(error)).not.toContain('secret');
+    expect(requests.length).toBe(0);
+    await readRemoteHeader(url, { headers: { Range: 'bytes=5-6' } });
+    expect(requests[0].headers.range).toBe('bytes=0-131071');
   });
 
   it('options, and a port that nobody listens at', async () => {

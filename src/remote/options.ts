@@ -2,7 +2,10 @@ import { checkInteger, checkObject, checkSignal } from '../arguments.ts';
 import { type CheckedParseOptions, type ParseOptions, parseOptions } from '../open-options.ts';
 
 export interface RemoteOptions extends ParseOptions {
-  /** Sent with each request to the URL's own origin, and to no other that it redirects to. */
+  /**
+   * Sent with each request to the URL's own origin, until it redirects to another; not to that one, and to none
+   * that it redirects to.
+   */
   headers?: Readonly<Record<string, string>> | undefined;
   /** Ends it: the promise is rejected with the signal's reason. */
   signal?: AbortSignal | undefined;
@@ -32,10 +35,20 @@ export interface CheckedRemoteOptions {
 export function remoteOptions(options: RemoteOptions = {}): CheckedRemoteOptions {
   checkObject(options, 'options');
   const { headers = {}, signal, timeoutMs = DEFAULT_TIMEOUT_MS, ...parse } = options;
-  checkObject(headers, 'headers');
+  checkHeaders(headers);
   checkSignal(signal);
   checkInteger(timeoutMs, 'timeoutMs', 1, LONGEST_TIMEOUT_MS);
   return { parse: parseOptions(parse), request: { headers, signal, timeoutMs } };
+}
+
+/** No message shows them: there may be a token among them. */
+function checkHeaders(headers: unknown): void {
+  checkObject(headers, 'headers');
+  try {
+    new Headers(headers as Record<string, string>);
+  } catch {
+    throw new TypeError('headers: expected names and values as HTTP has them');
+  }
 }
 
 /**

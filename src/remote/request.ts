@@ -33,8 +33,8 @@ export function remoteError(url: URL, message: string, cause?: unknown): Safeten
 /**
  * Reads bytes `first` to `last` of a file, or to its end where that comes before.
  *
- * @throws {SafetensorsError} REMOTE_RESPONSE for any other answer, for too many redirects or one from
- *   https: to http:, and when no byte comes for too long
+ * @throws {SafetensorsError} REMOTE_RESPONSE for any other answer, for too many redirects, one from https: to
+ *   http: or to a URL with a password, and when no byte comes for too long
  * @throws the reason of the signal; failures of the network in Node's own shape, as ECONNREFUSED
  */
 export function readRange(
@@ -106,9 +106,11 @@ async function follow(
   watch: Watch,
 ): Promise<Response> {
   let at = url;
+  // Once somebody else has said where to go, not even back home: what is asked for there is their choice.
+  let own = headers;
   for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects++) {
-    const own = at.origin === url.origin ? headers : {};
-    const asked = { ...own, ...wanted };
+    const asked = new Headers(own);
+    for (const [name, value] of Object.entries(wanted)) asked.set(name, value);
     const { signal } = watch;
     const response = await watch.over(
       fetch(at.href, { headers: asked, redirect: 'manual', signal }),
@@ -121,6 +123,9 @@ async function follow(
     if (next.protocol !== 'https:' && next.protocol !== at.protocol) {
       throw remoteError(url, `a redirect from ${at.protocol} to ${next.protocol}`);
     }
+    if (next.username || next.password)
+      throw remoteError(url, 'a redirect to a URL with a password');
+    if (next.origin !== url.origin) own = {};
     at = next;
   }
   throw remoteError(url, `more than ${MOST_REDIRECTS} redirects`);
@@ -177,8 +182,9 @@ class Watch implements Disposable {
       // `fetch` says "fetch failed" of everything, and has the cause beside it.
       const { cause } = error as Error;
       if (cause instanceof Error && 'syscall' in cause) throw cause;
-      const what = cause instanceof Error ? cause.message : String(error);
-      throw remoteError(this.#url, `the connection broke: ${what}`, error);
+      // Without a cause it is about the request, with the whole URL in it, which is not passed on either.
+      if (!(cause instanceof Error)) throw remoteError(this.#url, 'the request could not be made');
+      throw remoteError(this.#url, `the connection broke: ${cause.message}`, error);
     }
   }
 
