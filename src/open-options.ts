@@ -42,6 +42,9 @@ const BACKEND_CHOICES: readonly BackendChoice[] = ['auto', 'mmap', 'read'];
 /** Header positions are kept in 32 bits, and the header in one buffer. */
 const LARGEST_MAX_HEADER_BYTES = 2 ** 31 - 1;
 
+/** The headers of a model have at most so many times the bytes that one may have. */
+export const MOST_HEADERS = 10;
+
 /** {@link ParseOptions} with their defaults. */
 export interface CheckedParseOptions {
   duplicates: DuplicatePolicy;

@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { deserialize, serialize } from '../src/index.ts';
-import { readRemoteHeader } from '../src/remote/index.ts';
+import { readRemoteHeader, readRemoteModel } from '../src/remote/index.ts';
 import { rawFile } from './support/build.ts';
 import { thrownBy } from './support/errors.ts';
 import { type Handler, rangeOf, serveRange, startServer } from './support/server.ts';
@@ -331,6 +331,35 @@ describe('redirects', () => {
     const error = await thrownBy(() => readRemoteHeader(url));
     expect(error.code).toBe('ERR_SAFETENSORS_REMOTE_RESPONSE');
     expect(error.message).toContain(says);
+  });
+});
+
+describe('the headers of a model', () => {
+  const limit = 3000;
+  const names = (count: number) => Array.from({ length: count }, (_, i) => `${i}.safetensors`);
+
+  async function read(count: number) {
+    const map = Object.fromEntries(names(count).map((name, i) => [`t${i}`, name]));
+    const server = await startServer((request, response) => {
+      const [, shard] = /(\d+)\.safetensors$/.exec(request.url ?? '') ?? [];
+      if (shard === undefined) response.end(JSON.stringify({ weight_map: map }));
+      else {
+        const header = `{"t${shard}":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}`;
+        serveRange(rawFile(header.padEnd(limit)))(request, response);
+      }
+    });
+    const options = { maxHeaderBytes: limit };
+    const reading = readRemoteModel(`${server.url}/model.safetensors.index.json`, options);
+    return { reading, requests: server.requests };
+  }
+
+  it('may have ten times the bytes of one, together', async () => {
+    const { reading } = await read(10);
+    expect((await reading)?.shards.size).toBe(10);
+    const { reading: over, requests } = await read(60);
+    const error = await thrownBy(() => over);
+    expect(error.code).toBe('ERR_SAFETENSORS_HEADER_TOO_LARGE');
+    expect(requests.length).toBeLessThan(60);
   });
 });
 

@@ -5,7 +5,7 @@ import { keptMetadata } from '../header/metadata.ts';
 import { checkHeader } from '../header/parse.ts';
 import { PREAMBLE_BYTES } from '../header/preamble.ts';
 import { type FileHandle, type NativeFailure, native, type OpenedFile } from '../native.ts';
-import type { CheckedOptions } from '../open-options.ts';
+import { type CheckedOptions, MOST_HEADERS } from '../open-options.ts';
 import { Opening, type RawHeader } from '../opening.ts';
 import type { ReadFile } from '../storage/byte-reader.ts';
 import type { Matcher } from './matcher.ts';
@@ -24,9 +24,6 @@ const BATCHES_AHEAD = 3;
 const PREFIX_STEP = 4096;
 /** Most that is read at once of a shard before its header's length is known. */
 const MOST_PREFIX_BYTES = 2 ** 20;
-
-/** The headers of a model have at most so many times the bytes that one may have. */
-const MOST_HEADERS = 10;
 
 /** What reading has come to when it is done. */
 export interface ReadShards {

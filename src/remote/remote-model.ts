@@ -1,7 +1,8 @@
 import { SafetensorsError } from '../errors.ts';
 import { quoteName } from '../escape.ts';
-import { allocateHeader } from '../header/bytes.ts';
+import { allocateHeader, LENGTH_BYTES } from '../header/bytes.ts';
 import { parseWeightMap } from '../model/weight-map.ts';
+import { MOST_HEADERS } from '../open-options.ts';
 import { checkedUrl, type RemoteOptions, remoteOptions } from './options.ts';
 import { type RemoteHeader, type RemoteTensor, readRemoteHeader } from './remote-header.ts';
 import { readWhole, shownUrl } from './request.ts';
@@ -44,7 +45,7 @@ export async function readRemoteModel(
   const bytes = allocateHeader(text.length);
   text.copy(bytes);
   const map = parseWeightMap({ bytes, isAscii: false, marks: new Int32Array(0) }, path);
-  const headers = await readAll(map.files, asked, options);
+  const headers = await readAll(map.files, asked, options, parse.maxHeaderBytes);
   const tensors = new Map<string, RemoteTensor & { shard: string }>();
   for (let entry = 0; entry < map.count; entry++) {
     const name = map.bytes.toString('utf8', map.nameStarts[entry], map.nameEnds[entry]);
@@ -74,22 +75,33 @@ function totals(headers: ReadonlyMap<string, RemoteHeader>) {
   return { byteLength, metadata: Object.freeze(metadata) };
 }
 
-/** The headers of files beside `index`; the first failure ends all. */
+/**
+ * The headers of files beside `index`; the first failure ends all.
+ * @throws {SafetensorsError} HEADER_TOO_LARGE for all together, as for each
+ */
 async function readAll(
   files: readonly string[],
   index: URL,
   { signal, ...options }: RemoteOptions,
+  maxHeaderBytes: number,
 ): Promise<Map<string, RemoteHeader>> {
   const headers = new Map<string, RemoteHeader | undefined>(files.map((file) => [file, undefined]));
   const failure = new AbortController();
   const either = signal ? AbortSignal.any([signal, failure.signal]) : failure.signal;
   const left = files.values();
+  let headerBytes = 0;
   const work = async () => {
     for (const file of left) {
       // A name is one segment of the path, whatever characters it has; signatures stay.
       const url = new URL(encodeURIComponent(file), index);
       url.search = index.search;
-      headers.set(file, await readRemoteHeader(url, { ...options, signal: either }));
+      const header = await readRemoteHeader(url, { ...options, signal: either });
+      headerBytes += header.dataStart - LENGTH_BYTES;
+      if (headerBytes > MOST_HEADERS * maxHeaderBytes) {
+        const message = `the headers read so far have more than ${MOST_HEADERS} times maxHeaderBytes`;
+        throw new SafetensorsError('HEADER_TOO_LARGE', message, { path: shownUrl(url) });
+      }
+      headers.set(file, header);
     }
   };
   try {
