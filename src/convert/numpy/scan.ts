@@ -1,4 +1,5 @@
 import { SafetensorsError } from '../../index.ts';
+import { malformed } from '../fault.ts';
 import { InflatedRecord } from '../inflated.ts';
 import type { ByteReader } from '../mapped-checkpoint.ts';
 import { MOST_PICKLE_BYTES } from '../pickle/limits.ts';
@@ -24,7 +25,9 @@ export async function scanNpy(file: ByteReader, name: string, trace: Trace): Pro
       at += target.length;
     },
   });
-  if (hasObjects(descr)) await new PickleStream(file, headerBytes).next(trace);
+  if (isHarmless(descr)) return;
+  await new PickleStream(file, headerBytes).next(trace);
+  if (!isObjects(descr)) throw malformed(file.path, 'an array of a dtype that may be of objects');
 }
 
 /**
@@ -76,8 +79,23 @@ async function unpacked(file: ByteReader, record: ZipRecord): Promise<ByteReader
   }
 }
 
-function hasObjects(descr: Literal | undefined): boolean {
-  if (typeof descr === 'string') return /^[<>|=]?O/.test(descr);
-  if (descr instanceof LiteralTuple) return descr.items.some(hasObjects);
-  return Array.isArray(descr) && descr.some(hasObjects);
+/**
+ * Types of numpy that are never objects. It takes many spellings of those that are: `object`, `i4,O`, dicts and more;
+ * whatever is not known to be harmless is taken for one.
+ */
+const HARMLESS = /^[<>|=]?[?bBhHiIlLqQefdgFDGSUVmMcu]\d*(\[[^\]]*\])?$/;
+
+function isHarmless(descr: Literal | undefined): boolean {
+  if (typeof descr === 'string') return HARMLESS.test(descr);
+  return Array.isArray(descr) && descr.every((field) => fieldIs(field, isHarmless));
+}
+
+/** Whether it is what numpy writes where there are objects: then their pickle says all that there is to say. */
+function isObjects(descr: Literal | undefined): boolean {
+  if (typeof descr === 'string') return /^[<>|=]?O8?$/.test(descr) || HARMLESS.test(descr);
+  return Array.isArray(descr) && descr.every((field) => fieldIs(field, isObjects));
+}
+
+function fieldIs(field: Literal, passes: (descr: Literal | undefined) => boolean): boolean {
+  return field instanceof LiteralTuple && passes(field.items[1]);
 }

@@ -1,0 +1,42 @@
+import { describe, expect, it } from 'vitest';
+import { scanCheckpoint } from '../src/convert/index.ts';
+import { header, npy } from './support/arrays.ts';
+import { EVIL, pickle, py } from './support/checkpoints.ts';
+import { fileMaker } from './support/temporary.ts';
+
+const makeFile = fileMaker();
+
+async function scanned(bytes: Buffer, name = 'x.bin') {
+  const [report] = await scanCheckpoint(makeFile(bytes, name));
+  return report;
+}
+
+describe('scans of arrays', () => {
+  it.each([
+    "'object'",
+    "'O'",
+    "'|O8'",
+    "'i4,O'",
+    "'\\x4f'",
+    "['aO']",
+    "'(1,)O'",
+    "{'aO': 1}",
+    "[('a', '<f4'), ('b', [('c', '|O')])]",
+  ])('see the pickle of the dtype %s', async (descr) => {
+    const evil = npy(header(descr, '(1,)'), pickle(py.list(EVIL)));
+    expect(await scanned(evil, 'x.npy')).toMatchObject({ verdict: 'dangerous' });
+  });
+
+  it('call what may be objects unknown, whatever their pickle has', async () => {
+    const harmless = npy(header("'i4,O'", '(1,)'), pickle(py.list(py.int(1))));
+    expect(await scanned(harmless, 'x.npy')).toMatchObject({ verdict: 'unknown' });
+  });
+
+  it.each(["'<f4'", "'|S3'", "'<M8[ns]'", "'?'", "[('a', '<f4'), ('b', '|V3', (2,))]"])(
+    'see data in the dtype %s',
+    async (descr) => {
+      const data = npy(header(descr, '(1,)'), pickle(py.list(EVIL)));
+      expect(await scanned(data, 'x.npy')).toMatchObject({ verdict: 'safe', calls: [] });
+    },
+  );
+});
