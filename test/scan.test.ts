@@ -11,6 +11,9 @@ async function scanned(bytes: Buffer, name = 'x.bin') {
   return report;
 }
 
+const stackGlobal = (module: string, name: string) =>
+  Buffer.concat([py.text(module), py.text(name), Buffer.from([0x93])]);
+
 describe('scans of arrays', () => {
   it.each([
     "'object'",
@@ -39,4 +42,21 @@ describe('scans of arrays', () => {
       expect(await scanned(data, 'x.npy')).toMatchObject({ verdict: 'safe', calls: [] });
     },
   );
+});
+
+describe('scans of names', () => {
+  it.each([
+    ['torch.serialization', 'os.system', 'it runs commands'],
+    ['builtins', 'eval.__call__', 'it runs code'],
+    ['__main__', 'Model.method', 'it reaches any attribute or function'],
+  ])('follow the dots of %s and %s', async (module, name, danger) => {
+    const called = pickle(py.call(stackGlobal(module, name), py.text('true')));
+    const { verdict, calls } = await scanned(called);
+    expect({ verdict, danger: calls[0].danger }).toEqual({ verdict: 'dangerous', danger });
+  });
+
+  it('take time in proportion to the calls in a chain', { timeout: 60_000 }, async () => {
+    const chain = Buffer.from(`cfoo\nbar\n${')R'.repeat(1_000_000)}.`, 'latin1');
+    expect(await scanned(chain)).toMatchObject({ verdict: 'unknown' });
+  });
 });

@@ -78,22 +78,27 @@ const DANGEROUS_FUNCTIONS: readonly (readonly [name: RegExp, harm: string])[] = 
 
 /** The harm that something can do which a pickle names or calls; `undefined` where none is known. */
 export function dangerOf(what: PyGlobal | PyCall): string | undefined {
-  const global = globalOf(what);
-  if (global === undefined) return undefined;
+  const global = what instanceof PyCall ? what.root : what;
+  if (!(global instanceof PyGlobal)) return undefined;
   if (global.module === 'pickle' && global.name === 'BUILD') {
     return builtOf(what) instanceof PyGlobal ? 'it changes a class or a function' : undefined;
   }
   const [topLevel] = global.module.split('.', 1);
   const byModule = HARM_BY_MODULE.get(topLevel);
   if (byModule !== undefined) return byModule;
-  return DANGEROUS_FUNCTIONS.find(([name]) => name.test(global.path.slice(0, 1000)))?.[1];
+  const path = global.path.slice(0, 1000);
+  const known = harmOfFunction(path);
+  if (known !== undefined || !global.name.includes('.')) return known;
+  // An attribute of an attribute: of "serialization.os.system" the module is what it has imported.
+  for (const part of global.name.slice(0, 1000).split('.')) {
+    const harm = HARM_BY_MODULE.get(part) ?? harmOfFunction(`builtins.${part}`);
+    if (harm !== undefined) return harm;
+  }
+  return 'it reaches any attribute or function';
 }
 
-/** What is called, or what made that, and so on. */
-function globalOf(what: PyGlobal | PyCall): PyGlobal | undefined {
-  let value: Value = what;
-  while (value instanceof PyCall) value = value.callable;
-  return value instanceof PyGlobal ? value : undefined;
+function harmOfFunction(path: string): string | undefined {
+  return DANGEROUS_FUNCTIONS.find(([name]) => name.test(path))?.[1];
 }
 
 function builtOf(what: PyGlobal | PyCall): Value | undefined {

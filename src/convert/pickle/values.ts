@@ -83,9 +83,12 @@ export class PyGlobal {
 export class PyCall {
   readonly callable: Value;
   readonly args: Value;
+  /** What is called, or what made that, and so on: chains may have millions of calls. */
+  readonly root: Value;
   constructor(callable: Value, args: Value) {
     this.callable = callable;
     this.args = args;
+    this.root = callable instanceof PyCall ? callable.root : callable;
   }
 }
 
