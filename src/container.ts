@@ -168,6 +168,16 @@ export abstract class Container implements Iterable<[name: string, tensor: AnyTe
    */
   abstract check(): void;
 
+  /**
+   * Makes sure that no page that was lost has been met so far: that what was read from views was what the
+   * files have, not zeros. For after a computation over views; costs no access to a disk, unlike
+   * {@link check}, and does not mind that a file was replaced or rewritten.
+   * @throws {SafetensorsError} FILE_CHANGED, with the file and the place; CLOSED
+   */
+  assertIntact(): void {
+    this.#storage.assertAllIntact();
+  }
+
   /** Gives up the memory. Idempotent; see the container's class for what becomes of its views. */
   close(): void {
     this.#storage.close();

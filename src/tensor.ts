@@ -150,6 +150,16 @@ export class Tensor<D extends Dtype = Dtype> {
   }
 
   /**
+   * Makes sure that the tensor's file has met no lost page so far: that what was read from {@link data} or
+   * {@link bytes} was what the file has, not zeros. For after a copy or a computation; costs no access to
+   * a disk. A slice that is a copy was whole when it was made.
+   * @throws {SafetensorsError} FILE_CHANGED, with the file and the place; CLOSED
+   */
+  assertIntact(): void {
+    this.#storage.assertIntact(this.#begin, this.#end);
+  }
+
+  /**
    * A part of the tensor, as a tensor of the same name and dtype: see {@link SliceRange}, a range for
    * each axis; none takes all.
    *

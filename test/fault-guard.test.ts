@@ -91,6 +91,29 @@ describe('pages that the system refused to read, without a signal', () => {
   });
 });
 
+it('what adapters copy is not passed off as data when it is lost', async () => {
+  const ends = await childReport('copies-of-cut-file', [join(folder, 'copied')]);
+  const closed = 'ERR_SAFETENSORS_CLOSED';
+  const end = {
+    whole: 'done',
+    renamed: 'done',
+    // Nobody has met what is lost.
+    before: 'done',
+    cut: CHANGED,
+    kept: 0,
+    intact: [CHANGED, CHANGED],
+    closed: [closed, closed],
+  };
+  expect(ends).toEqual({
+    'as other integers': end,
+    'as other integers, all': end,
+    'copied by the backend': end,
+    uploaded: end,
+    'uploaded, all': end,
+    'uploaded raw': end,
+  });
+});
+
 describe.runIf(process.platform === 'linux')('the handler of SIGBUS', () => {
   const newFolder = () => mkdtempSync(join(folder, 'handlers-'));
 

@@ -1,13 +1,14 @@
-import { type AnyTensor, type Container, SafetensorsError, type Tensor } from '../index.ts';
+import { type Container, SafetensorsError, type Tensor } from '../index.ts';
 import type { Conversion, ConvertAllOptions, ConvertOptions, DtypeTable } from './conversion.ts';
+import { type Elements, plain } from './elements.ts';
 
-/** Elements as they are handed to a backend. */
-export type Elements = AnyTensor['data'] | Float32Array;
+export type { Elements } from './elements.ts';
 
 /** What an adapter says of its backend. */
 export interface Backend<T, Options extends ConvertOptions = ConvertOptions> {
   readonly name: string;
   readonly dtypes: DtypeTable;
+  /** When it is asynchronous, it calls {@link Tensor.assertIntact} itself for what it copies. */
   build(tensor: Tensor, elements: () => Elements, conversion: Conversion, options: Options): T;
   /** Gives up what was built before another tensor failed. */
   discard?(built: Awaited<T>): void;
@@ -45,7 +46,7 @@ export function convert<T, Options extends ConvertOptions>(
   const conversion = conversionOf(backend, tensor, options);
   const elements = () =>
     conversion.as === 'float32' ? tensor.toFloat32() : plain(tensor, conversion);
-  return backend.build(tensor, elements, conversion, options);
+  return intact(backend, tensor, conversion, backend.build(tensor, elements, conversion, options));
 }
 
 /** Many tensors: all dtypes are checked before anything is built, and decoding is done on other threads. */
@@ -68,7 +69,8 @@ export async function convertAll<T, Options extends ConvertAllOptions>(
           ? await tensor.toFloat32Async(undefined, { signal })
           : undefined;
       const elements = () => floats ?? plain(tensor, conversion);
-      built.set(name, await backend.build(tensor, elements, conversion, options));
+      const one = backend.build(tensor, elements, conversion, options);
+      built.set(name, await intact(backend, tensor, conversion, one));
     }
   } catch (error) {
     for (const one of built.values()) backend.discard?.(one);
@@ -77,19 +79,19 @@ export async function convertAll<T, Options extends ConvertAllOptions>(
   return built;
 }
 
-function plain(tensor: Tensor, { as }: Conversion): Elements {
-  return as === 'int32' ? toInt32(tensor) : tensor.data;
-}
-
-function toInt32({ data, name }: Tensor): Int32Array<ArrayBuffer> {
-  const out = new Int32Array(data.length);
-  for (let place = 0; place < data.length; place++) {
-    out[place] = Number(data[place]);
-    if (out[place] !== Number(data[place])) {
-      throw new RangeError(
-        `${JSON.stringify(name)}: element ${place} is ${data[place]}, over 32 bits`,
-      );
-    }
+/** What a backend has copied from the views was all there; otherwise it is given up. */
+function intact<T>(
+  { discard }: Pick<Backend<T>, 'discard'>,
+  tensor: Tensor,
+  { copy, as }: Conversion,
+  built: T,
+): T {
+  if (!copy || as !== undefined || built instanceof Promise) return built;
+  try {
+    tensor.assertIntact();
+  } catch (error) {
+    discard?.(built as Awaited<T>);
+    throw error;
   }
-  return out;
+  return built;
 }

@@ -62,19 +62,17 @@ function backendOf<L extends Jax>({ numpy }: L): Backend<JaxArray<L>> {
   return {
     name: 'jax-js',
     dtypes: available,
-    build({ shape: [...shape], size }, elements, { type: dtype }) {
+    build: ({ shape: [...shape], size }, elements, { type: dtype }) =>
       // It makes no array of an empty one.
-      return size === 0
-        ? zeros(shape, { dtype })
-        : array(valuesOf(elements(), dtype), { shape, dtype });
-    },
+      size === 0 ? zeros(shape, { dtype }) : array(valuesOf(elements(), dtype), { shape, dtype }),
+    discard: (built) => built.dispose(),
   };
 }
 
 /**
  * One array, for the caller to dispose of as jax-js wants it.
  *
- * @throws {SafetensorsError} UNSUPPORTED_DTYPE, CLOSED
+ * @throws {SafetensorsError} UNSUPPORTED_DTYPE, CLOSED; FILE_CHANGED when lost pages are copied
  * @throws {RangeError} an integer that does not fit; a tensor that is longer than a typed array can be
  *   (4 GiB on Node 20)
  */

@@ -58,7 +58,7 @@ function backendOf<L extends TensorFlow>(tf: L): Backend<TensorFlowTensor<L>> {
  * One tensor, for the caller to dispose of. In the `cpu` backend it is over the mapped file where
  * {@link dtypes} says so, and closing the container empties it: close when nothing uses it any more.
  *
- * @throws {SafetensorsError} UNSUPPORTED_DTYPE, CLOSED
+ * @throws {SafetensorsError} UNSUPPORTED_DTYPE, CLOSED; FILE_CHANGED when lost pages are copied
  * @throws {RangeError} an integer that does not fit; a tensor that is longer than a typed array can be
  *   (4 GiB on Node 20)
  */

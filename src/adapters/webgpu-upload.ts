@@ -37,6 +37,8 @@ export interface UploadOptions {
   name: string;
   usage?: number | undefined;
   signal?: AbortSignal | undefined;
+  /** Called when a part has been copied; throws when that was not what the file has. */
+  assertIntact?: (() => void) | undefined;
 }
 
 /** How {@link GpuDevice} is called. */
@@ -50,12 +52,12 @@ interface Calls<Buffer> {
 /**
  * A buffer with `data` in it, and zeros up to a multiple of 4 bytes; at least 4.
  * @throws {RangeError} when the device has no buffer that long
- * @throws {SafetensorsError} CLOSED, when the container is closed meanwhile
+ * @throws {SafetensorsError} CLOSED, when the container is closed meanwhile; what `assertIntact` throws
  */
 export async function upload<D extends GpuDevice>(
   device: D,
   data: ArrayBufferView,
-  { name, usage = STORAGE | COPY_SRC, signal }: UploadOptions,
+  { name, usage = STORAGE | COPY_SRC, signal, assertIntact }: UploadOptions,
 ): Promise<GpuBuffer<D>> {
   const { byteLength } = data;
   const size = Math.max(WRITE_UNIT, Math.ceil(byteLength / WRITE_UNIT) * WRITE_UNIT);
@@ -83,6 +85,7 @@ export async function upload<D extends GpuDevice>(
       const rest = new Uint8Array(whole < length ? WRITE_UNIT : 0);
       rest.set(chunk.subarray(whole));
       calls.queue.writeBuffer(buffer, at + whole, rest);
+      assertIntact?.();
       if (byteLength > CHUNK_BYTES) await device.queue.onSubmittedWorkDone();
     }
     return buffer;

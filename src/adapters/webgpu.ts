@@ -58,8 +58,13 @@ function backendOf<D extends GpuDevice>(
   return {
     name: 'WebGPU',
     dtypes: raw ? RAW : dtypes,
-    build: async (tensor, elements, { as }, options) =>
-      upload(device, as ? elements() : tensor.bytes, { ...options, name: tensor.name }),
+    build: async (tensor, elements, { as }, { usage, signal }) => {
+      const { name } = tensor;
+      const shared = { name, usage, signal };
+      if (as) return upload(device, elements(), shared);
+      const assertIntact = () => tensor.assertIntact();
+      return upload(device, tensor.bytes, { ...shared, assertIntact });
+    },
     discard: (buffer) => buffer.destroy(),
   };
 }
@@ -68,7 +73,7 @@ function backendOf<D extends GpuDevice>(
  * One tensor as a buffer of a device, in chunks: a copy, for the caller to destroy. A length that is no
  * multiple of 4 bytes, which no buffer can have, is filled up with zeros.
  *
- * @throws {SafetensorsError} UNSUPPORTED_DTYPE, CLOSED
+ * @throws {SafetensorsError} UNSUPPORTED_DTYPE, CLOSED; FILE_CHANGED when lost pages are copied
  * @throws {RangeError} when it is longer than the device's limits; an integer that does not fit
  */
 export async function toBuffer<D extends GpuDevice>(

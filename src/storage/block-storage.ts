@@ -56,6 +56,11 @@ export class BlockStorage extends Storage {
     return this.#reader.fileAt(position);
   }
 
+  override assertAllIntact(): void {
+    this.assertOpen();
+    this.#reader.mapping?.assertAllIntact();
+  }
+
   override checkFiles(): void {
     this.assertOpen();
     this.#reader.check();

@@ -56,12 +56,17 @@ export class MappedFiles implements DataPlace {
     if (lost !== undefined) throw lostPages(this, lost);
   }
 
+  /** {@link assertIntact} of all files. */
+  assertAllIntact(): void {
+    this.assertIntact(0, this.byteLength);
+  }
+
   /**
    * Makes sure that no file has lost pages, and that losing some would be noticed.
    * @throws {SafetensorsError} FILE_CHANGED
    */
   check(): void {
     if (this.#faultGuard) native().keepGuard();
-    this.assertIntact(0, this.byteLength);
+    this.assertAllIntact();
   }
 }

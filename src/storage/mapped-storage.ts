@@ -80,6 +80,11 @@ export class MappedStorage extends Storage {
     this.#assertIntact(begin, end);
   }
 
+  override assertAllIntact(): void {
+    this.assertOpen();
+    this.#files.assertAllIntact();
+  }
+
   override fileAt(position: number): FilePlace {
     return this.#files.fileAt(position);
   }

@@ -108,6 +108,14 @@ export abstract class Storage {
   }
 
   /**
+   * {@link assertIntact} of all that there is, header included.
+   * @throws {SafetensorsError} FILE_CHANGED, CLOSED
+   */
+  assertAllIntact(): void {
+    this.assertOpen();
+  }
+
+  /**
    * Makes sure that no file has lost pages, and that losing some would be noticed. What else may become of
    * a file is not looked at.
    * @throws {SafetensorsError} FILE_CHANGED, CLOSED
