@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { convertCheckpoint, linksOf, withLinks } from '../src/convert/index.ts';
 import { SafetensorsError, safeOpenSync } from '../src/index.ts';
 import {
+  array,
   type Code,
   checkpoint,
   EVIL,
@@ -114,6 +115,28 @@ describe('a checkpoint', () => {
     expect([...all.keys()].sort()).toEqual(['emb', 'head', 'part']);
     expect(all.get('head')?.data).toEqual(all.get('emb')?.data);
     expect([...(all.get('part')?.data ?? [])]).toEqual([1, 2]);
+  });
+
+  it('tells its storages from its numpy arrays', async () => {
+    const other = Buffer.from(Float32Array.of(5, 6, 7, 8).buffer);
+    const value = named(
+      ['a', tensor({ key: 'array w' })],
+      ['w', array(py.put(1, py.bytes(other)), 4)],
+      ['again', array(py.get(1), 4)],
+      ['swapped', array(py.get(1), 4, 'f4', '>')],
+    );
+    const { file, tensors } = await converted(value, { 'array w': FLOATS });
+    expect([...file.links]).toEqual([['w', 'again']]);
+    expect([...tensors.getTensor('a').data]).toEqual([1, 2, 3, 4]);
+    expect([...tensors.getTensor('again').data]).toEqual([5, 6, 7, 8]);
+    const swapped = Buffer.from(other).swap32();
+    expect(Buffer.from(tensors.getTensor('swapped').bytes)).toEqual(swapped);
+    // One array under many names is as large as one.
+    const names = Array.from({ length: 1000 }, (_, i) => [`n${i}`, py.get(2)] as const);
+    const first = py.put(2, array(py.bytes(other), 4));
+    const many = await converted(named(['n', first], ...names));
+    expect(many.file.byteLength).toBe(16);
+    expect(many.file.links.size).toBe(1000);
   });
 
   it('is rounded where one asks for that', async () => {

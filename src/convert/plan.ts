@@ -31,7 +31,7 @@ export interface CheckpointTensor {
 
 /** Memory that tensors are views of: in the file, or in its pickle. */
 export interface TensorPlace {
-  /** Tells one storage from another. */
+  /** Tells one storage, or one array of the pickle, from another. */
   readonly key: string;
   /** In the file; in the pickle, 0. */
   readonly begin: number;
@@ -73,7 +73,7 @@ function planView(name: string, { fields }: PyTensor, checkpoint: Checkpoint): C
       negative,
       conjugate,
     },
-    place: { key: storage.key, begin, byteLength: end - begin },
+    place: { key: `storage:${storage.key}`, begin, byteLength: end - begin },
   };
 }
 
@@ -104,8 +104,21 @@ function planArray(name: string, { contents }: PyArray, checkpoint: Checkpoint):
       negative: false,
       conjugate: false,
     },
-    place: { key: `array ${name}`, begin: 0, byteLength: bytes.length, bytes },
+    place: { key: keyOfBytes(bytes), begin: 0, byteLength: bytes.length, bytes },
   };
+}
+
+const bytesSeen = new WeakMap<Uint8Array, number>();
+let mostBytesSeen = 0;
+
+/** The same for all arrays of the same memory: a pickle may have one under any number of names. */
+function keyOfBytes(bytes: Uint8Array): string {
+  let id = bytesSeen.get(bytes);
+  if (id === undefined) {
+    id = mostBytesSeen++;
+    bytesSeen.set(bytes, id);
+  }
+  return `array:${id}`;
 }
 
 function dtypeOf(name: string, { dtype, name: typeName }: ElementType, path: string): Dtype {

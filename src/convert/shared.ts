@@ -84,7 +84,8 @@ function identityOf({ dtype, geometry, changes }: CheckpointTensor): string {
   const { shape, strides, begin } = geometry;
   // A stride along an axis of one element says nothing.
   const telling = strides.map((stride, axis) => (shape[axis] === 1 ? 0 : stride));
-  return JSON.stringify([dtype, begin, shape, telling, changes.negative, changes.conjugate]);
+  const { swappedBytes, negative, conjugate } = changes;
+  return JSON.stringify([dtype, begin, shape, telling, swappedBytes, negative, conjugate]);
 }
 
 function compareCodePoints(a: string, b: string): number {

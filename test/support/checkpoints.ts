@@ -24,17 +24,35 @@ export const py = {
   false: bytes(0x89),
   int: (value: number) => bytes('J', uint32(value >>> 0)),
   text: (value: string) => bytes('X', uint32(Buffer.byteLength(value)), Buffer.from(value)),
+  bytes: (value: Buffer) => bytes('B', uint32(value.length), value),
   global: (module: string, name: string) => bytes(`c${module}\n${name}\n`),
   tuple: (...items: Code[]) => bytes('(', ...items, 't'),
   list: (...items: Code[]) => bytes('](', ...items, 'e'),
   dict: (...entries: (readonly [Code, Code])[]) => bytes('}(', ...entries.flat(), 'u'),
   call: (callable: Code, ...args: Code[]) => bytes(callable, '(', ...args, 'tR'),
+  /** Kept under a number that {@link py.get} takes. */
+  put: (index: number, value: Code) => bytes(value, 'q', index),
+  get: (index: number) => bytes('h', index),
   build: (target: Code, state: Code) => bytes(target, state, 'b'),
   persistent: (id: Code) => bytes(id, 'Q'),
 };
 
 export function pickle(value: Code): Buffer {
   return bytes(0x80, 2, value, '.');
+}
+
+/** A numpy array of one dimension, as numpy 2 has it written. */
+export function array(data: Buffer, shape: number, code = 'f4', order = '<'): Code {
+  const type = py.call(py.global('numpy', 'dtype'), py.text(code), py.false, py.true);
+  const none = py.none;
+  const rest = [none, none, none, py.int(-1), py.int(-1), py.int(0)];
+  return py.call(
+    py.global('numpy._core.numeric', '_frombuffer'),
+    data,
+    py.build(type, py.tuple(py.int(3), py.text(order), ...rest)),
+    py.tuple(py.int(shape)),
+    py.text('C'),
+  );
 }
 
 /** Python's `eval`, as a pickle would have it called. */
