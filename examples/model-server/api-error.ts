@@ -38,7 +38,12 @@ export function sendError(
     if (details.retryAfter !== undefined) reply.header('retry-after', details.retryAfter);
     return reply.code(status).send(errorBody(status, message, details));
   }
-  const { statusCode = 500, validation } = error;
+  const { code, statusCode = 500, validation } = error;
+  if (code === 'ERR_SAFETENSORS_FILE_CHANGED') {
+    request.log.error(error);
+    const message = 'the model has lost weights, and answers again when it has been read anew';
+    return reply.code(503).send(errorBody(503, message, { code: 'weights_lost' }));
+  }
   if (validation !== undefined) {
     const [{ instancePath, params }] = validation;
     const param = instancePath.slice(1) || String(params.missingProperty ?? 'body');

@@ -47,7 +47,8 @@ export function buildApp(state: WorkerState, metrics: WorkerMetrics): FastifyIns
 
   app.get('/healthz', (_request, reply) => {
     const { model } = state.models;
-    const status = state.draining ? 'draining' : state.ready ? 'ok' : 'warming up';
+    const serving = model?.isIntact === false ? 'weights lost' : 'ok';
+    const status = state.draining ? 'draining' : state.ready ? serving : 'warming up';
     reply.code(status === 'ok' ? 200 : 503);
     return reply.send({ status, model: state.name, version: model?.release.version ?? null });
   });

@@ -103,6 +103,7 @@ export class Embedder {
   /**
    * An embedding of each text, a text being its tokens. Blocks this thread while it computes a batch; requests take
    * turns by the batch.
+   * @throws {SafetensorsError} FILE_CHANGED when weights are lost, of a file that was cut short
    */
   async embed(
     texts: readonly (readonly number[])[],
@@ -114,12 +115,24 @@ export class Embedder {
       const tensor = (values: BigInt64Array) => new ort.Tensor('int64', values, [rows, columns]);
       const feeds = { ...this.#weights, input_ids: tensor(ids), attention_mask: tensor(mask) };
       const outputs = await turns.take(() => this.#session.run(feeds, [OUTPUT]), signal);
+      // ONNX Runtime reads zeros where the mapped file has lost pages, and computes with them.
+      this.#container.assertIntact();
       const data = outputs[OUTPUT].data as Float32Array;
       for (let row = 0; row < rows; row++) {
         embeddings.push(data.subarray(row * hidden_size, (row + 1) * hidden_size));
       }
     }
     return embeddings;
+  }
+
+  /** Whether all weights that were read were there. */
+  get isIntact(): boolean {
+    try {
+      this.#container.assertIntact();
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   /** How much of the weights is in memory. */

@@ -1,4 +1,11 @@
-import { copyFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -158,6 +165,29 @@ describe('files that are replaced under the path that is served', () => {
       expect((await server.embed(tokens)).headers.get('x-model-version')).toBe(version);
     }
   });
+});
+
+it('a model that is cut short under the server is 503, never wrong embeddings, until another is served', async () => {
+  const model = await writeModel(join(folder, 'cut'));
+  await using cut = await Server.ready(model);
+  expect((await cut.embed(tokens)).status).toBe(200);
+  truncateSync(join(model, 'model.safetensors'), 8192);
+  for (let i = 0; i < 8; i++) {
+    const { status, body } = await cut.embed(tokens);
+    expect({ status, ...body }).toEqual({
+      status: 503,
+      error: {
+        message: expect.stringContaining('lost weights'),
+        type: 'server_error',
+        param: null,
+        code: 'weights_lost',
+      },
+    });
+  }
+  await cut.until(async () => (await cut.get('/healthz')).body.status === 'weights lost');
+  expect((await cut.swap(second)).status).toBe(200);
+  expect((await cut.embed(tokens)).status).toBe(200);
+  expect((await cut.get('/healthz')).status).toBe(200);
 });
 
 describe('SIGTERM', () => {
