@@ -6,6 +6,12 @@ export function checkObject(value: unknown, what: string): asserts value is obje
   throw new TypeError(`${what}: expected an object, found ${inspect(value, { depth: 0 })}`);
 }
 
+/** @throws {TypeError} unless it is an iterable; a string, which is one of characters, is not meant */
+export function checkNames(names: unknown): asserts names is Iterable<string> {
+  if (typeof names === 'object' && names !== null && Symbol.iterator in names) return;
+  throw new TypeError(`names: expected an iterable of strings, found ${inspect(names)}`);
+}
+
 /** @throws {TypeError} unless it is `undefined` or an AbortSignal */
 export function checkSignal(signal: unknown): asserts signal is AbortSignal | undefined {
   if (signal === undefined || isSignal(signal)) return;

@@ -1,4 +1,4 @@
-import { inspect } from 'node:util';
+import { checkNames } from './arguments.ts';
 import type { Dtype } from './dtypes.ts';
 import { SafetensorsError } from './errors.ts';
 import { quoteName } from './escape.ts';
@@ -202,9 +202,7 @@ export abstract class Container implements Iterable<[name: string, tensor: AnyTe
   #entries(names: Iterable<string> | undefined): number[] | undefined {
     this.#openTable();
     if (names === undefined) return undefined;
-    if (typeof names !== 'object' || names === null || !(Symbol.iterator in names)) {
-      throw new TypeError(`names: expected an iterable of strings, found ${inspect(names)}`);
-    }
+    checkNames(names);
     return Array.from(names, (name) => this.entryOf(name));
   }
 

@@ -36,7 +36,7 @@ const LAYERS: readonly Layer[] = [
       ...BASE,
     ],
   },
-  { name: 'adapters', files: /^adapters\//, imports: ['index'] },
+  { name: 'adapters', files: /^adapters\//, imports: ['index', 'arguments'] },
   {
     // Beside the public API: an index is read, as strictly as by openModel, before its files are there.
     name: 'hub',

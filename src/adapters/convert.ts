@@ -1,5 +1,12 @@
 import { type Container, SafetensorsError, type Tensor } from '../index.ts';
-import type { Conversion, ConvertAllOptions, ConvertOptions, DtypeTable } from './conversion.ts';
+import {
+  type Conversion,
+  type ConvertAllOptions,
+  type ConvertOptions,
+  checkConvertAllOptions,
+  checkConvertOptions,
+  type DtypeTable,
+} from './conversion.ts';
 import { type Elements, plain } from './elements.ts';
 
 export type { Elements } from './elements.ts';
@@ -20,13 +27,7 @@ export function conversionOf<Options extends ConvertOptions>(
   { name, dtype }: Pick<Tensor, 'name' | 'dtype'>,
   options: Options,
 ): Conversion {
-  const { decode, integers } = options;
-  if (decode !== undefined && decode !== 'float32') {
-    throw new TypeError(`decode: expected 'float32', found ${String(decode)}`);
-  }
-  if (integers !== undefined && integers !== 'int32') {
-    throw new TypeError(`integers: expected 'int32', found ${String(integers)}`);
-  }
+  checkConvertOptions(options);
   const conversion = dtypes[dtype];
   const option = conversion?.option;
   const given: Partial<Record<NonNullable<typeof option>, unknown>> = options;
@@ -55,6 +56,7 @@ export async function convertAll<T, Options extends ConvertAllOptions>(
   container: Container,
   options: Options,
 ): Promise<Map<string, Awaited<T>>> {
+  checkConvertAllOptions(options);
   const { names = container.keys(), signal } = options;
   const planned = Array.from(names, (name) => {
     const tensor: Tensor = container.getTensor(name);

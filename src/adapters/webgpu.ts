@@ -1,4 +1,5 @@
 // Of WebGPU: navigator.gpu, or the package webgpu on Node.
+import { checkObject } from '../arguments.ts';
 import type { Container, Tensor } from '../index.ts';
 import {
   type ConvertAllOptions,
@@ -53,11 +54,12 @@ const RAW: DtypeTable = Object.fromEntries(
 
 function backendOf<D extends GpuDevice>(
   device: D,
-  { raw = false }: BufferOptions,
+  options: BufferOptions,
 ): Backend<Promise<GpuBuffer<D>>, BufferOptions> {
+  checkObject(options, 'options');
   return {
     name: 'WebGPU',
-    dtypes: raw ? RAW : dtypes,
+    dtypes: options.raw ? RAW : dtypes,
     build: async (tensor, elements, { as }, { usage, signal }) => {
       const { name } = tensor;
       const shared = { name, usage, signal };
@@ -89,7 +91,7 @@ export async function toBuffer<D extends GpuDevice>(
  * made before a failure are destroyed.
  * @throws {SafetensorsError} as {@link toBuffer}; TENSOR_NOT_FOUND
  */
-export function toBuffers<D extends GpuDevice>(
+export async function toBuffers<D extends GpuDevice>(
   device: D,
   container: Container,
   options: BuffersOptions = {},
