@@ -235,6 +235,16 @@ describe('a checkpoint is refused', () => {
     ],
     [
       'MALFORMED_CHECKPOINT',
+      'a storage of two types',
+      checkpoint(named(['a', tensor()], ['b', tensor({ storage: 'IntStorage' })])),
+    ],
+    [
+      'MALFORMED_CHECKPOINT',
+      'a storage of two sizes',
+      checkpoint(named(['a', tensor()], ['b', tensor({ elements: 3 })])),
+    ],
+    [
+      'MALFORMED_CHECKPOINT',
       'two tensors of a name',
       checkpoint(named(['w', tensor()], ['w', tensor()])),
     ],
@@ -262,6 +272,46 @@ describe('a checkpoint is refused', () => {
     ],
   ])('%s: %s', async (code, _, bytes) => {
     expect((await refusal(bytes)).code).toBe(`ERR_SAFETENSORS_${code}`);
+  });
+
+  const other = tensor({ key: '1' });
+  const parameter = (state: Code) =>
+    py.call(
+      py.global('torch._utils', '_rebuild_parameter_with_state'),
+      ...[tensor(), py.false, py.dict(), state],
+    );
+  const typed = (state: Code) =>
+    py.call(
+      py.global('torch._tensor', '_rebuild_from_type_v2'),
+      py.global('torch._utils', '_rebuild_parameter'),
+      py.global('torch', 'Tensor'),
+      py.tuple(tensor(), py.false, py.dict()),
+      state,
+    );
+  const data = py.dict([py.text('data'), other]);
+
+  it.each<[string, Code, RegExp]>([
+    ['of its own', py.build(tensor(), py.tuple(py.none)), /given another state/],
+    ['of a parameter', parameter(data), /attribute "data"/],
+    ['of slots', parameter(py.tuple(py.none, data)), /attribute "data"/],
+    ['of a type', typed(data), /attribute "data"/],
+    ['of a class', typed(py.dict([py.text('__class__'), py.int(0)])), /"__class__"/],
+  ])('for a state that changes a tensor: %s', async (_, code, message) => {
+    const error = await refusal(checkpoint(named(['w', code]), { 0: FLOATS, 1: FLOATS }));
+    expect(error.code).toBe('ERR_SAFETENSORS_UNSUPPORTED_TENSOR');
+    expect(error.message).toMatch(message);
+  });
+
+  it('but not for a state that changes none', async () => {
+    const own = py.dict([py.text('tensor_model_parallel'), py.true]);
+    for (const state of [py.none, py.dict(), own, py.tuple(own, py.none)]) {
+      for (const code of [parameter(state), typed(state)]) {
+        const { tensors } = await converted(named(['w', code]), { 0: FLOATS });
+        expect([...tensors.getTensor('w').data]).toEqual([1, 2, 3, 4]);
+      }
+    }
+    const unknown = await refusal(checkpoint(named(['w', parameter(py.int(1))])));
+    expect(unknown.code).toBe('ERR_SAFETENSORS_UNSAFE_PICKLE');
   });
 
   it('when what was written is not what was to be written', async () => {

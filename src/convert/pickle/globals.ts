@@ -105,8 +105,13 @@ export function buildState(target: Value, state: Value, site: CallSite): boolean
   if (target instanceof PyArray || target instanceof PyArrayType) {
     return arrayState(target, state, site);
   }
+  if (target instanceof PyTensor) {
+    // `Tensor.__setstate__` makes it a view of another storage. PyTorch has not written that since 0.4.
+    target.fields = 'a tensor that is given another state';
+    return true;
+  }
   // Attributes, as the `_metadata` of a state dict: nothing reads them.
-  return (target instanceof PyDict || target instanceof PyTensor) && state !== null;
+  return target instanceof PyDict && state !== null;
 }
 
 /** What a persistent id stands for: a storage, as `torch.save` writes them, or what is known by a key. */
@@ -130,7 +135,14 @@ export function persistent(id: Value, persistents: Persistents | undefined, site
   if (typeof elements !== 'number' || elements < 0) {
     throw site.fault('a storage without a number of elements');
   }
-  return storageOf(key, type, elements, site);
+  const storage = storageOf(key, type, elements, site);
+  const known = site.storages.get(key);
+  if (known === undefined) site.storages.set(key, storage);
+  // PyTorch takes what it has by the key, whatever type it is asked for.
+  else if (known.type !== storage.type || known.elements !== elements) {
+    throw site.fault('a storage of two types or sizes');
+  }
+  return known ?? storage;
 }
 
 /** A storage of a class that is on the list. */

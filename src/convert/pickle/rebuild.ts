@@ -1,3 +1,5 @@
+import { quoteName } from '../../escape.ts';
+import { attributesOf, isOfTensor } from './attributes.ts';
 import { MOST_DIMENSIONS } from './limits.ts';
 import type { CallSite } from './stack.ts';
 import {
@@ -67,7 +69,9 @@ export function rebuild(name: string, args: readonly Value[], site: CallSite): V
     case PARAMETER:
       return args.length === 3 && args[0] instanceof PyTensor ? args[0] : undefined;
     case PARAMETER_STATE:
-      return args.length === 4 && args[0] instanceof PyTensor ? args[0] : undefined;
+      return args.length === 4 && args[0] instanceof PyTensor
+        ? withState(args[0], args[3], site)
+        : undefined;
     default:
       return rebuildFromType(args, site);
   }
@@ -86,7 +90,16 @@ function rebuildFromType(args: readonly Value[], site: CallSite): Value | undefi
   const unsupported = UNSUPPORTED_REBUILDS.get(make.path);
   if (unsupported !== undefined) return new PyTensor(unsupported);
   const isKnown = (REBUILDS as readonly string[]).includes(make.path);
-  return isKnown ? rebuild(make.path, makeArgs.items, site) : undefined;
+  const made = isKnown ? rebuild(make.path, makeArgs.items, site) : undefined;
+  return made instanceof PyTensor ? withState(made, args[3], site) : undefined;
+}
+
+/** A tensor with the attributes that its state sets; `undefined` for a state of another form. */
+function withState(tensor: PyTensor, state: Value, site: CallSite): Value | undefined {
+  const names = attributesOf(state, site);
+  const changing = names?.find(isOfTensor);
+  if (changing === undefined) return names === undefined ? undefined : tensor;
+  return new PyTensor(`a tensor whose attribute ${quoteName(changing)} is set`);
 }
 
 function tensorOf(

@@ -1,9 +1,11 @@
 import { MOST_STACK, MOST_WORK } from './limits.ts';
 import type { PickleFault, PickleReader } from './reader.ts';
-import type { Value } from './values.ts';
+import type { PyStorage, Value } from './values.ts';
 
 /** Where a pickle has got to, for what makes values there: making them costs, and may be refused. */
 export interface CallSite {
+  /** What persistent ids have named so far, by key. */
+  readonly storages: Map<string, PyStorage>;
   /** @throws {PickleFault} when all that one pickle may cost is used up */
   spend(work: number): void;
   fault(message: string): PickleFault;
@@ -11,6 +13,7 @@ export interface CallSite {
 
 /** The stack of the pickle machine with its marks and its memo, and what all that may cost. */
 export class PickleStack implements CallSite {
+  readonly storages = new Map<string, PyStorage>();
   readonly #reader: PickleReader;
   readonly #values: Value[] = [];
   readonly #marks: number[] = [];

@@ -135,7 +135,7 @@ export interface TensorFields {
 
 export class PyTensor {
   /** Why it cannot be converted instead, for kinds of tensors that safetensors does not have. */
-  readonly fields: TensorFields | string;
+  fields: TensorFields | string;
   constructor(fields: TensorFields | string) {
     this.fields = fields;
   }
