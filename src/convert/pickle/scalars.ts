@@ -69,7 +69,8 @@ function readInt(reader: PickleReader): Value {
 }
 
 function decimal(reader: PickleReader, digits: string): number | bigint {
-  if (!/^[+-]?\d+$/.test(digits)) throw reader.fault('a number that is none');
+  // With zeros before it, a number is octal to some readers of pickles, and none to others.
+  if (!/^[+-]?(0|[1-9]\d*)$/.test(digits)) throw reader.fault('a number that is none');
   if (digits.length > MOST_DIGITS) {
     throw reader.fault(`an integer of ${digits.length} digits`, 'limit');
   }
