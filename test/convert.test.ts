@@ -274,6 +274,34 @@ describe('a checkpoint is refused', () => {
     expect((await refusal(bytes)).code).toBe(`ERR_SAFETENSORS_${code}`);
   });
 
+  it.each<[string, Code, Code]>([
+    ['text', py.text('w'), py.text('w')],
+    ['a number and a boolean', py.int(1), py.true],
+    ['a number and a float', py.int(1), py.float(1)],
+    ['tuples', py.tuple(py.int(1), py.text('a')), py.tuple(py.true, py.text('a'))],
+    ['None', py.none, py.none],
+  ])(
+    'for a key that is there twice, as Python has the last alone: %s',
+    async (_, first, second) => {
+      for (const last of [py.none, tensor({ key: '1' })]) {
+        const value = py.dict([first, tensor()], [second, last]);
+        const error = await refusal(checkpoint(value, { 0: FLOATS, 1: FLOATS }));
+        expect(error.code).toBe('ERR_SAFETENSORS_MALFORMED_CHECKPOINT');
+        expect(error.message).toMatch(/twice/);
+      }
+    },
+  );
+
+  it.each(['I010\n', 'I-01\n', 'L010L\n'])(
+    'for a number that is octal to some: %j',
+    async (line) => {
+      const value = named(['w', tensor()], ['n', Buffer.from(line)]);
+      const error = await refusal(checkpoint(value, { 0: FLOATS }));
+      expect(error.code).toBe('ERR_SAFETENSORS_MALFORMED_CHECKPOINT');
+      expect(error.message).toMatch(/a number that is none/);
+    },
+  );
+
   const other = tensor({ key: '1' });
   const parameter = (state: Code) =>
     py.call(

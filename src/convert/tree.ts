@@ -2,6 +2,7 @@ import { quoteName } from '../escape.ts';
 import { SafetensorsError } from '../index.ts';
 import { describe } from './describe.ts';
 import { malformed } from './fault.ts';
+import { repeatedKey } from './pickle/keys.ts';
 import {
   PyArray,
   PyCall,
@@ -74,7 +75,7 @@ export function flatten(root: Value, key: string | undefined, path: string): Fla
       tensors.set(leaf, value);
       continue;
     }
-    const children = childrenOf(value);
+    const children = childrenOf(value, path);
     if (children === undefined) {
       others.push({ path: name, value: describe(value) });
       continue;
@@ -135,7 +136,7 @@ function find(root: Value, key: string, path: string): Value {
   let value = root;
   let rest = key;
   while (rest !== '') {
-    const children = childrenOf(value) ?? [];
+    const children = childrenOf(value, path) ?? [];
     const fitting = children.filter(([name]) => rest === name || rest.startsWith(`${name}.`));
     const longest = fitting.reduce((most, [name]) => Math.max(most, name.length), 0);
     const found = fitting.filter(([name]) => name.length === longest);
@@ -158,9 +159,13 @@ function isLeaf(value: Value): value is Leaf {
 }
 
 /** What a container holds, by name; `undefined` for what is shown as a whole. */
-function childrenOf(value: Value): [string, Value][] | undefined {
+function childrenOf(value: Value, path: string): [string, Value][] | undefined {
   if (value instanceof PyDict) {
     if (value.keys.length === 0) return undefined;
+    const repeated = repeatedKey(value.keys);
+    if (repeated !== undefined) {
+      throw malformed(path, `a dict with the key ${describe(repeated)} twice`);
+    }
     return value.keys.map((key, i) => [keyText(key) ?? describe(key), value.values[i]]);
   }
   if (!(value instanceof PyList || value instanceof PyTuple)) return undefined;

@@ -23,6 +23,11 @@ export const py = {
   true: bytes(0x88),
   false: bytes(0x89),
   int: (value: number) => bytes('J', uint32(value >>> 0)),
+  float: (value: number) => {
+    const buffer = Buffer.alloc(8);
+    buffer.writeDoubleBE(value);
+    return bytes('G', buffer);
+  },
   text: (value: string) => bytes('X', uint32(Buffer.byteLength(value)), Buffer.from(value)),
   bytes: (value: Buffer) => bytes('B', uint32(value.length), value),
   global: (module: string, name: string) => bytes(`c${module}\n${name}\n`),
