@@ -99,7 +99,7 @@ const LAYERS: readonly Layer[] = [
   },
   {
     name: 'update-metadata',
-    files: /^write\/update-metadata\.ts$/,
+    files: /^write\/(update-metadata|turns)\.ts$/,
     imports: ['atomic-file', 'write', 'native', 'arguments', 'path', 'header', ...BASE],
   },
   {

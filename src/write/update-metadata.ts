@@ -27,6 +27,7 @@ import {
 } from './options.ts';
 import { checkHeaderBytes, metadataValue } from './plan.ts';
 import { resolveTarget } from './target.ts';
+import { inTurn } from './turns.ts';
 
 /** A file that is copied moves its data by a multiple of this: file systems share whole blocks only. */
 const BLOCK_BYTES = 4096;
@@ -67,12 +68,6 @@ interface Read {
   readonly header: Buffer;
 }
 
-/** Changes of one file are made one after another: by its path, and by its device and inode. */
-const underWay = new Map<string, Promise<unknown>>();
-
-/** Settles when the last call has its place among those: they are made in the order of the calls. */
-let queued: Promise<unknown> = Promise.resolve();
-
 /**
  * Changes the metadata of a safetensors file: keys that are given are set, or removed by `null`; all
  * others stay, and so does every byte of the entries and the data.
@@ -108,13 +103,10 @@ export async function updateMetadata(
   saving.signal?.throwIfAborted();
   return withPath(named, async () => {
     const finding = findFile(named);
-    finding.catch(() => {}); // told below, when it is its turn
-    const queueing = queued.then(async () => {
-      const { path: found, keys } = await finding;
-      return enqueue(keys, () => updateFile(named, found, checked, saving));
-    });
-    queued = queueing.catch(() => {});
-    return (await queueing).update;
+    return inTurn(
+      finding.then(({ keys }) => keys),
+      async () => updateFile(named, (await finding).path, checked, saving),
+    );
   });
 }
 
@@ -125,19 +117,6 @@ async function findFile(named: string): Promise<{ path: string; keys: string[] }
   // A file may have several names, and a name another file by the time that it is its turn.
   const { dev, ino } = await stat(target.path, { bigint: true });
   return { path: target.path, keys: [target.path, `${dev}:${ino}`] };
-}
-
-/** Runs an update after those that have one of its keys. */
-function enqueue<T>(keys: readonly string[], run: () => Promise<T>): { update: Promise<T> } {
-  const before = Promise.all(keys.map((key) => underWay.get(key)));
-  const update = before.then(run);
-  const settled = update
-    .catch(() => {})
-    .then(() => {
-      for (const key of keys) if (underWay.get(key) === settled) underWay.delete(key);
-    });
-  for (const key of keys) underWay.set(key, settled);
-  return { update };
 }
 
 function checkChanges(changes: MetadataChanges): [string, string | null][] {
