@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { convertCheckpoint, scanCheckpoint } from '../src/convert/index.ts';
@@ -171,6 +180,26 @@ describe('a folder', () => {
       () => sharded({ a: FIRST, d: FIRST, bb: SECOND, c: SECOND }),
     ],
     ['SHARD_PATH', 'a path', () => sharded({ a: '../x.bin' })],
+    ['SHARD_PATH', 'two shards of one output', () => sharded({ a: 'x.bin', b: 'x.pt' })],
+    ['SHARD_PATH', 'outputs that differ in case', () => sharded({ a: 'x.bin', b: 'X.bin' })],
+    [
+      'MALFORMED_CHECKPOINT',
+      'an index without an end',
+      () => {
+        const folder = makeFolder();
+        symlinkSync('/dev/zero', join(folder, INDEX));
+        return folder;
+      },
+    ],
+    [
+      'MALFORMED_CHECKPOINT',
+      'an index that keeps readers waiting',
+      () => {
+        const folder = makeFolder();
+        execFileSync('mkfifo', [join(folder, INDEX)]);
+        return folder;
+      },
+    ],
     ['SHARD_PATH', 'another ending', () => sharded({ a: 'x.safetensors' })],
     ['MALFORMED_CHECKPOINT', 'no names', () => makeFolder({ [INDEX]: '{"weight_map":{}}' })],
     ['HEADER_JSON', 'no JSON', () => makeFolder({ [INDEX]: '{' })],

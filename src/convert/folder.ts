@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { constants, mkdir, open, readdir, stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { quoteName } from '../escape.ts';
 import { SafetensorsError, safeOpen } from '../index.ts';
@@ -169,15 +169,42 @@ function severalModels(path: string, names: readonly string[]): SafetensorsError
 
 async function readIndex(folder: string, name: string): Promise<Source> {
   const path = pathIn(folder, name);
-  const { size } = await stat(fullPathOf(path));
-  if (size > MOST_INDEX_BYTES) throw malformed(path, `an index of ${size} bytes`);
-  const weightMap = weightMapOf(await readFile(fullPathOf(path), 'utf8'), path);
+  const weightMap = weightMapOf(await readIndexText(path), path);
+  const outputs = new Set<string>();
   for (const file of new Set(weightMap.values())) {
-    if (CHECKPOINT.test(file) && basename(file) === file && !/[\\/:\0]/.test(file)) continue;
-    const message = `${quoteName(file)} is no name of a checkpoint in the folder`;
-    throw new SafetensorsError('SHARD_PATH', message, { path });
+    if (!CHECKPOINT.test(file) || basename(file) !== file || /[\\/:\0]/.test(file)) {
+      const message = `${quoteName(file)} is no name of a checkpoint in the folder`;
+      throw new SafetensorsError('SHARD_PATH', message, { path });
+    }
+    // Where the file system ignores case, the second would be written over the first too.
+    const output = outputName(file).toLowerCase();
+    if (outputs.has(output)) {
+      const message = `${quoteName(file)} would be written over another shard, to ${quoteName(outputName(file))}`;
+      throw new SafetensorsError('SHARD_PATH', message, { path });
+    }
+    outputs.add(output);
   }
   return { folder, files: [...new Set(weightMap.values())], weightMap, indexName: name };
+}
+
+/** Of a regular file only: others may have no end, or keep their reader waiting. */
+async function readIndexText(path: string): Promise<string> {
+  const file = await withPath(path, () =>
+    open(fullPathOf(path), constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)),
+  );
+  try {
+    if (!(await file.stat()).isFile()) throw malformed(path, 'an index that is no regular file');
+    const bytes = Buffer.alloc(Math.min((await file.stat()).size, MOST_INDEX_BYTES) + 1);
+    let length = 0;
+    for (let read = 1; read > 0 && length < bytes.length; length += read) {
+      read = (await file.read(bytes, length, bytes.length - length, length)).bytesRead;
+    }
+    if (length > MOST_INDEX_BYTES)
+      throw malformed(path, `an index of over ${MOST_INDEX_BYTES} bytes`);
+    return bytes.toString('utf8', 0, length);
+  } finally {
+    await file.close();
+  }
 }
 
 function weightMapOf(text: string, path: string): Map<string, string> {
