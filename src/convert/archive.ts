@@ -1,4 +1,5 @@
 import { crc32 } from 'node:zlib';
+import { quoteName } from '../escape.ts';
 import { SafetensorsError } from '../index.ts';
 import type { Contents, StoragePlace } from './checkpoint.ts';
 import { malformed } from './fault.ts';
@@ -17,6 +18,7 @@ const BYTE_ORDER = '/byteorder';
 export async function readArchive(file: ByteReader, trace: Trace): Promise<Contents> {
   const { path } = file;
   const records = await readZip(file);
+  checkCase(records, path);
   const folder = folderOf(records, path);
   if (records.has(`${folder}/constants.pkl`)) {
     const message = 'a TorchScript archive, which is a program: save its state_dict() instead';
@@ -33,6 +35,22 @@ export async function readArchive(file: ByteReader, trace: Trace): Promise<Conte
     }
   }
   return { format: 'PyTorch', root, storages, bigEndian };
+}
+
+/** Records whose names mean something to PyTorch. */
+const MEANT = /\/(byteorder|constants\.pkl|data\.pkl|version)$/;
+
+/** PyTorch looks records up without regard to case, and takes whichever it finds first. */
+function checkCase(records: ReadonlyMap<string, ZipRecord>, path: string): void {
+  const names = new Set<string>();
+  for (const name of records.keys()) {
+    const lower = name.toLowerCase();
+    if (names.has(lower)) throw malformed(path, 'two records whose names differ in case only');
+    names.add(lower);
+    if (MEANT.test(lower) && !MEANT.test(name)) {
+      throw malformed(path, `record ${quoteName(name)}, which PyTorch takes for one in lower case`);
+    }
+  }
 }
 
 /** The one folder that everything is in, named as the file was. */
