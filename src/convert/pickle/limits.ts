@@ -24,3 +24,6 @@ export const MOST_LINE_BYTES = 64 * 1024;
 
 /** Dimensions of a tensor, as PyTorch's own limit. */
 export const MOST_DIMENSIONS = 64;
+
+/** Of what is not on the list, calls and names that are kept: pickles with more are refused. */
+export const MOST_SUSPICIONS = 100_000;

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { MOST_INTEGER_BYTES, MOST_LINE_BYTES } from './limits.ts';
+import { MOST_INTEGER_BYTES, MOST_LINE_BYTES, MOST_WORK } from './limits.ts';
 
 /** What is wrong with a pickle, and where. */
 export class PickleFault extends Error {
@@ -19,10 +19,15 @@ const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 export class PickleReader {
   readonly #bytes: Buffer;
   readonly #view: DataView;
+  /** What is wrong, but leaves no doubt of what comes then: that is looked at before this is told. */
+  #deferred: PickleFault | undefined;
   #at = 0;
   #frameEnd = 0;
+  /** What all that is left to be done may cost; see limits.ts. */
+  work: number;
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, work = MOST_WORK) {
+    this.work = work;
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
@@ -33,6 +38,11 @@ export class PickleReader {
 
   fault(message: string, kind: 'malformed' | 'limit' = 'malformed'): PickleFault {
     return new PickleFault(kind, message, this.#at);
+  }
+
+  /** The first fault that did not end the reading. */
+  get deferred(): PickleFault | undefined {
+    return this.#deferred;
   }
 
   /** Where the next `length` bytes begin. */
@@ -93,29 +103,28 @@ export class PickleReader {
   text(length: number): string {
     const from = this.#take(length);
     const bytes = this.#bytes.subarray(from, this.#at);
-    // Python lets lone surrogates through; no name of a tensor may have one.
-    if (!isUtf8(bytes)) throw this.fault('text that is not UTF-8');
+    // Python lets lone surrogates through, and goes on; no name of a tensor may have one.
+    if (!isUtf8(bytes)) this.#deferred ??= this.fault('text that is not UTF-8');
     return decoder.decode(bytes);
   }
 
   /** Up to the next line feed, which is taken too. */
   line(): string {
     const from = this.#at;
-    const limit = Math.min(from + MOST_LINE_BYTES, this.#bytes.length);
-    const end = this.#bytes.subarray(from, limit).indexOf(0x0a);
-    if (end < 0) {
-      if (limit === this.#bytes.length) {
-        throw new PickleFault('cut', 'a line is expected, but the pickle ends', from);
-      }
-      throw this.fault(`a line of over ${MOST_LINE_BYTES} bytes`, 'limit');
+    const end = this.#bytes.indexOf(0x0a, from) - from;
+    if (end >= MOST_LINE_BYTES || (end < 0 && this.#bytes.length - from >= MOST_LINE_BYTES)) {
+      this.#deferred ??= this.fault(`a line of over ${MOST_LINE_BYTES} bytes`, 'limit');
     }
+    if (end < 0) throw new PickleFault('cut', 'a line is expected, but the pickle ends', from);
     return this.text(end + 1).slice(0, -1);
   }
 
   /** A two's complement integer of so many bytes. */
   integer(length: number): number | bigint {
-    if (length > MOST_INTEGER_BYTES) throw this.fault(`an integer of ${length} bytes`, 'limit');
+    const isLong = length > MOST_INTEGER_BYTES;
+    if (isLong) this.#deferred ??= this.fault(`an integer of ${length} bytes`, 'limit');
     const from = this.#take(length);
+    if (isLong) return 0;
     const bytes = Buffer.from(this.#bytes.subarray(from, this.#at)).reverse();
     if (length === 0) return 0;
     const unsigned = BigInt(`0x${bytes.toString('hex')}`);

@@ -20,7 +20,10 @@ export async function runPickle(
   const machine = new PickleMachine(reader, trace, persistents);
   for (;;) {
     const result = machine.run(STEPS_OF_A_TURN);
-    if (result !== undefined) return result;
+    if (result !== undefined) {
+      if (reader.deferred !== undefined) throw reader.deferred;
+      return result;
+    }
     await new Promise((resolve) => setImmediate(resolve));
   }
 }

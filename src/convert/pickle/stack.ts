@@ -1,4 +1,4 @@
-import { MOST_STACK, MOST_WORK } from './limits.ts';
+import { MOST_STACK } from './limits.ts';
 import type { PickleFault, PickleReader } from './reader.ts';
 import type { PyStorage, Value } from './values.ts';
 
@@ -18,15 +18,15 @@ export class PickleStack implements CallSite {
   readonly #values: Value[] = [];
   readonly #marks: number[] = [];
   readonly #memo = new Map<number, Value>();
-  #work = MOST_WORK;
 
   constructor(reader: PickleReader) {
     this.#reader = reader;
   }
 
   spend(work: number): void {
-    this.#work -= work;
-    if (this.#work < 0) throw this.#reader.fault('more work than any checkpoint takes', 'limit');
+    this.#reader.work -= work;
+    if (this.#reader.work < 0)
+      throw this.#reader.fault('more work than any checkpoint takes', 'limit');
   }
 
   fault(message: string): PickleFault {

@@ -1,6 +1,6 @@
 import { pickleError } from '../fault.ts';
 import type { ByteReader } from '../mapped-checkpoint.ts';
-import { MOST_PICKLE_BYTES } from './limits.ts';
+import { MOST_PICKLE_BYTES, MOST_SUSPICIONS, MOST_WORK } from './limits.ts';
 import { PickleFault, PickleReader } from './reader.ts';
 import { runPickle } from './run.ts';
 import { Trace } from './trace.ts';
@@ -21,6 +21,9 @@ export class PickleStream {
   /** What persistent ids stand for that are keys, as in tar files. */
   persistents: Persistents | undefined;
 
+  /** What the next pickle may cost; of each, unless the caller changes it, what is left over. */
+  work = MOST_WORK;
+
   constructor(file: ByteReader, begin = 0, end = file.size) {
     this.#file = file;
     this.at = begin;
@@ -31,13 +34,14 @@ export class PickleStream {
   async next(trace: Trace): Promise<Value> {
     for (let length = FIRST_BYTES; ; length *= GROWTH) {
       const end = Math.min(this.at + length, this.at + MOST_PICKLE_BYTES, this.end);
-      const reader = new PickleReader(await this.#file.read(this.at, end));
+      const reader = new PickleReader(await this.#file.read(this.at, end), this.work);
       // What is seen of a pickle that is cut here is seen again.
       const attempt = new Trace();
       try {
         const value = await runPickle(reader, attempt, this.persistents);
         this.at += reader.at;
-        trace.add(attempt);
+        this.work = reader.work;
+        this.#add(attempt, trace);
         return value;
       } catch (error) {
         if (error instanceof PickleFault && error.kind === 'cut' && end < this.end) {
@@ -46,9 +50,18 @@ export class PickleStream {
           const limit = new PickleFault('limit', `over ${MOST_PICKLE_BYTES} bytes`, error.at);
           throw pickleError(limit, this.#file.path);
         }
-        trace.add(attempt);
-        throw pickleError(error, this.#file.path);
+        this.work = reader.work;
+        if (!(error instanceof PickleFault)) throw error;
+        this.#add(attempt, trace);
+        throw pickleError(reader.deferred ?? error, this.#file.path);
       }
     }
+  }
+
+  #add(attempt: Trace, trace: Trace): void {
+    trace.add(attempt);
+    if (!trace.overflows) return;
+    const message = `over ${MOST_SUSPICIONS} names and calls that are not on the list`;
+    throw pickleError(new PickleFault('limit', message, this.at), this.#file.path);
   }
 }

@@ -1,3 +1,4 @@
+import { MOST_SUSPICIONS } from './limits.ts';
 import type { PyCall, PyGlobal } from './values.ts';
 
 /** What a pickle would have Python do that is not on the list. */
@@ -22,10 +23,17 @@ export class Trace {
   readonly globals = new Map<string, TracedGlobal>();
   readonly suspicions: Suspicion[] = [];
 
+  /** Whether {@link suspicions} are not all; what they name is among {@link globals} still. */
+  overflows = false;
+
   add(other: Trace): void {
     for (const [id, global] of other.globals) {
       if (!this.globals.has(id)) this.globals.set(id, global);
     }
-    for (const suspicion of other.suspicions) this.suspicions.push(suspicion);
+    for (const suspicion of other.suspicions) {
+      this.overflows ||= this.suspicions.length >= MOST_SUSPICIONS;
+      if (this.overflows) break;
+      this.suspicions.push(suspicion);
+    }
   }
 }
