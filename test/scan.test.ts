@@ -1,10 +1,15 @@
+import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { deflateRawSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { scanCheckpoint } from '../src/convert/index.ts';
-import { header, npy } from './support/arrays.ts';
+import { convertCheckpoint, scanCheckpoint } from '../src/convert/index.ts';
+import { gguf, header, npy } from './support/arrays.ts';
 import { EVIL, pickle, py } from './support/checkpoints.ts';
-import { fileMaker } from './support/temporary.ts';
+import { thrownBy } from './support/errors.ts';
+import { fileMaker, temporaryFolder } from './support/temporary.ts';
 
 const makeFile = fileMaker();
+const folder = temporaryFolder();
 
 async function scanned(bytes: Buffer, name = 'x.bin') {
   const [report] = await scanCheckpoint(makeFile(bytes, name));
@@ -58,5 +63,107 @@ describe('scans of names', () => {
   it('take time in proportion to the calls in a chain', { timeout: 60_000 }, async () => {
     const chain = Buffer.from(`cfoo\nbar\n${')R'.repeat(1_000_000)}.`, 'latin1');
     expect(await scanned(chain)).toMatchObject({ verdict: 'unknown' });
+  });
+});
+
+describe('scans of files that are two things', () => {
+  // Pickle: a float of the magic, the version and a byte of the count; a text up to the line feed in a key.
+  const payload = `\ncos\nsystem\n(S'true'\ntR.`;
+  const both = gguf({
+    keys: [[payload, Buffer.from([7, 0, 0, 0, 1])]],
+    tensors: Array.from({ length: 0x5601 }, (_, i) => ({ name: `t${i}` })),
+  });
+
+  it('name what Python would run of a GGUF file that is a pickle too', async () => {
+    const { verdict, calls } = await scanned(both);
+    expect({ verdict, call: calls[0].call }).toEqual({
+      verdict: 'dangerous',
+      call: 'os.system("true")',
+    });
+    const error = await thrownBy(() =>
+      convertCheckpoint(makeFile(both, 'x.gguf'), join(folder, 'x.safetensors')),
+    );
+    expect(error).toMatchObject({ code: 'ERR_SAFETENSORS_UNSAFE_PICKLE' });
+  });
+});
+
+describe('scans of pickles that do not begin as usual', () => {
+  const payload = Buffer.from("0cos\nsystem\n(S'true'\ntR.");
+  it.each([
+    ['bytes', Buffer.from('C\0')],
+    ['long bytes', Buffer.from('B\0\0\0\0')],
+    ['a bytearray', Buffer.from([0x96, 0, 0, 0, 0, 0, 0, 0, 0])],
+    ['half a surrogate pair', Buffer.from([0x58, 3, 0, 0, 0, 0xed, 0xa0, 0x80])],
+    ['a long line', Buffer.from(`V${'a'.repeat(70_000)}\n`)],
+    ['a long integer', Buffer.concat([Buffer.from([0x8b, 0, 8, 0, 0]), Buffer.alloc(2048)])],
+  ])('see what comes after %s', async (_, start) => {
+    const within = mkdtempSync(join(folder, 'scan-'));
+    writeFileSync(join(within, 'weights'), Buffer.concat([start, payload]));
+    expect(await scanCheckpoint(within)).toMatchObject([{ verdict: 'dangerous' }]);
+  });
+
+  it('report in folders what ends early, unless it is no pickle', async () => {
+    const within = mkdtempSync(join(folder, 'scan-'));
+    const files = {
+      // Python sets the item of a list.
+      item: '](K\0eK\0Ns.',
+      'notes.txt': 'In the beginning\n',
+      'names.txt': 'Name: x\n',
+      'copying.txt': '(see the documentation)\n',
+      'some.txt': 'Some text\n',
+      'title.txt': 'Title\n',
+    };
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(within, name), text);
+    const found = await scanCheckpoint(within);
+    expect(found.map(({ path, verdict }) => [path, verdict])).toEqual([
+      [join(within, 'item'), 'unknown'],
+    ]);
+  });
+});
+
+describe('scans of folders', () => {
+  it('follow links to files only, and go on after what cannot be read', async () => {
+    const within = mkdtempSync(join(folder, 'scan-'));
+    mkdirSync(join(within, 'b'));
+    symlinkSync('.', join(within, 'loop'));
+    symlinkSync('..', join(within, 'b', 'up'));
+    symlinkSync('nowhere', join(within, 'a'));
+    writeFileSync(join(within, 'b', 'evil.pkl'), pickle(EVIL));
+    symlinkSync('b/evil.pkl', join(within, 'link.pkl'));
+    const found = await scanCheckpoint(within);
+    expect(found.map(({ path, verdict }) => [path, verdict])).toEqual([
+      [join(within, 'a'), 'unknown'],
+      [join(within, 'link.pkl'), 'dangerous'],
+      [join(within, 'b', 'evil.pkl'), 'dangerous'],
+    ]);
+    expect(found[0].problem?.message).toMatch(/ENOENT/);
+  });
+
+  it('end with the signal', async () => {
+    const within = mkdtempSync(join(folder, 'scan-'));
+    for (let i = 0; i < 100; i++) writeFileSync(join(within, `${i}.pkl`), pickle(EVIL));
+    const controller = new AbortController();
+    const scan = scanCheckpoint(within, { signal: controller.signal });
+    controller.abort(new Error('enough'));
+    expect(await thrownBy(() => scan)).toMatchObject({ message: 'enough' });
+  });
+});
+
+describe('scans of malformed zip files', () => {
+  it('look at bytes once that many headers lead to, and keep so many calls', {
+    timeout: 60_000,
+  }, async () => {
+    const calls = Buffer.from(`cfoo\nbar\nq\0${')R0h\0'.repeat(200_000)}.`, 'latin1');
+    const packed = deflateRawSync(calls);
+    const headers = Array.from({ length: 256 }, (_, i) => {
+      const header = Buffer.alloc(30);
+      header.write('PK\x03\x04', 'latin1');
+      header.writeUInt16LE(8, 8);
+      header.writeUInt16LE((255 - i) * 30, 28);
+      return header;
+    });
+    const { verdict, problem } = await scanned(Buffer.concat([...headers, packed]));
+    expect(verdict).toBe('unknown');
+    expect(problem).toMatchObject({ code: 'ERR_SAFETENSORS_CHECKPOINT_LIMIT' });
   });
 });

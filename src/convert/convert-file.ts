@@ -2,6 +2,8 @@ import { SafetensorsError } from '../index.ts';
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
 import { dangerOf } from './dangers.ts';
 import { describe } from './describe.ts';
+import { traceDisguised } from './disguised.ts';
+import { MappedCheckpoint } from './mapped-checkpoint.ts';
 import { planOther } from './other-formats.ts';
 import { type Suspicion, Trace } from './pickle/trace.ts';
 import { PyCall } from './pickle/values.ts';
@@ -44,9 +46,14 @@ export interface FilePlan extends OutputPlan {
 
 /** Opens a checkpoint and plans its conversion; the caller disposes of `checkpoint`. */
 export async function planFile(path: string, options: PlanOptions): Promise<FilePlan> {
+  const trace = new Trace();
+  {
+    using file = await MappedCheckpoint.open(path);
+    await traceDisguised(file, trace);
+  }
+  refuseDangers(trace, path);
   const other = await planOther(path, options);
   if (other !== undefined) return other;
-  const trace = new Trace();
   const checkpoint = await openCheckpoint(path, trace).catch((error) => {
     // A pickle that breaks off may have had its effect before.
     refuseDangers(trace, path, error);

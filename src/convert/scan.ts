@@ -1,10 +1,13 @@
-import { open, readdir } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { checkObject, checkSignal } from '../arguments.ts';
 import { SafetensorsError } from '../index.ts';
 import { checkedPath, fullPathOf, pathIn } from '../path.ts';
 import { openCheckpoint } from './checkpoint.ts';
 import { dangerOf } from './dangers.ts';
 import { describe, globalText } from './describe.ts';
+import { isNoPickle, traceDisguised } from './disguised.ts';
+import { filesOfFolder } from './files-of-folder.ts';
+import { beginsLikeGguf } from './gguf/gguf.ts';
 import { kindOf } from './kind-of-path.ts';
 import { MappedCheckpoint } from './mapped-checkpoint.ts';
 import { beginsLikeNpy } from './numpy/npy.ts';
@@ -62,6 +65,8 @@ const START_BYTES = 512;
 /** Names and calls that a report has: a pickle may have millions. */
 const MOST_REPORTED = 1000;
 
+const LIMIT = 'ERR_SAFETENSORS_CHECKPOINT_LIMIT';
+
 /** Files that are looked at in folders whatever they begin with. */
 const CHECKPOINT = /\.(bin|pt|pth|ckpt|pkl|pickle|p|dat|data|joblib|dill|th|tar)$/i;
 
@@ -83,25 +88,40 @@ export async function scanCheckpoint(
   signal?.throwIfAborted();
   if (!(await kindOf(checked)).isDirectory()) return [await scanFile(checked)];
   const scanned: ScannedFile[] = [];
-  const entries = await readdir(fullPathOf(checked), { recursive: true });
-  for (const name of entries.sort()) {
-    signal?.throwIfAborted();
-    const file = pathIn(checked, name);
-    if (!(await kindOf(file)).isFile()) continue;
-    const isCheckpoint = CHECKPOINT.test(name);
-    if (!isCheckpoint && !(await beginsLikeCheckpoint(file))) continue;
-    const report = await scanFile(file);
-    // What only happens to begin like an old pickle, as a text may, names nothing.
-    if (!isCheckpoint && report.problem && report.globals.length === 0) continue;
-    scanned.push(report);
+  for await (const { name, error } of filesOfFolder(checked, signal)) {
+    const report = await scanEntry(pathIn(checked, name), error);
+    if (report !== undefined) scanned.push(report);
   }
   return scanned;
+}
+
+/** A file of a folder, if it may be a checkpoint. What cannot be opened does not end the scan of the others. */
+async function scanEntry(path: string, failure: unknown): Promise<ScannedFile | undefined> {
+  try {
+    if (failure !== undefined) throw failure;
+    const isCheckpoint = CHECKPOINT.test(path);
+    const start = await startOf(path);
+    if (!isCheckpoint && !beginsLikeCheckpoint(start)) return undefined;
+    const report = await scanFile(path);
+    const { problem, globals } = report;
+    if (isCheckpoint || problem === undefined || globals.length > 0) return report;
+    // What only happens to begin like a checkpoint, as a text may or a zip file of documents, names nothing.
+    const isNone = beginsLikeZip(start)
+      ? problem.code !== LIMIT
+      : beginsLikeTar(start) || isNoPickle(start, problem.cause);
+    return isNone ? undefined : report;
+  } catch (error) {
+    const message = `it cannot be read: ${error instanceof Error ? error.message : error}`;
+    const problem = new SafetensorsError('NOT_A_CHECKPOINT', message, { path, cause: error });
+    return reportOf(path, new Trace(), problem);
+  }
 }
 
 async function scanFile(path: string): Promise<ScannedFile> {
   const trace = new Trace();
   let problem: SafetensorsError | undefined;
   try {
+    await scanDisguised(path, trace);
     const other = await scanOther(path, trace);
     if (other.known) return reportOf(path, trace, other.problem);
     problem = other.problem;
@@ -116,7 +136,12 @@ async function scanFile(path: string): Promise<ScannedFile> {
     problem ??= asProblem(error);
   }
   const others = await scanRecords(path, trace, isCheckpoint);
-  return reportOf(path, trace, problem ?? others);
+  return reportOf(path, trace, others?.code === LIMIT ? others : (problem ?? others));
+}
+
+async function scanDisguised(path: string, trace: Trace): Promise<void> {
+  using file = await MappedCheckpoint.open(path);
+  await traceDisguised(file, trace);
 }
 
 /** Pickles of a zip file beside that of the checkpoint, if it `isOne`: other programs may load them. */
@@ -145,7 +170,11 @@ async function scanRecords(
     }
     return problem;
   } catch (error) {
-    await salvagePickles(file, trace);
+    try {
+      await salvagePickles(file, trace);
+    } catch (limit) {
+      return asProblem(limit);
+    }
     return asProblem(error);
   }
 }
@@ -159,8 +188,9 @@ function reportOf(path: string, trace: Trace, problem: SafetensorsError | undefi
   const globals: ScannedGlobal[] = [];
   let verdict: ScanVerdict = problem === undefined ? 'safe' : 'unknown';
   for (const { global, listed } of trace.globals.values()) {
-    if (globals.length >= MOST_REPORTED) break;
     const danger = listed ? undefined : dangerOf(global);
+    if (danger !== undefined) verdict = 'dangerous';
+    if (globals.length >= MOST_REPORTED) continue;
     globals.push({ name: globalText(global), listed, ...(danger === undefined ? {} : { danger }) });
   }
   const calls: ScannedCall[] = [];
@@ -174,16 +204,23 @@ function reportOf(path: string, trace: Trace, problem: SafetensorsError | undefi
   return { path, verdict, globals, calls, ...(problem === undefined ? {} : { problem }) };
 }
 
-async function beginsLikeCheckpoint(path: string): Promise<boolean> {
+async function startOf(path: string): Promise<Buffer> {
   const file = await open(fullPathOf(path));
   try {
     const start = Buffer.alloc(START_BYTES);
     const { bytesRead } = await file.read(start, 0, start.length, 0);
-    const read = start.subarray(0, bytesRead);
-    return (
-      beginsLikeNpy(read) || beginsLikeZip(read) || beginsLikeTar(read) || beginsLikePickle(read)
-    );
+    return start.subarray(0, bytesRead);
   } finally {
     await file.close();
   }
+}
+
+function beginsLikeCheckpoint(start: Buffer): boolean {
+  return (
+    beginsLikeGguf(start) ||
+    beginsLikeNpy(start) ||
+    beginsLikeZip(start) ||
+    beginsLikeTar(start) ||
+    beginsLikePickle(start)
+  );
 }

@@ -10,5 +10,5 @@ export function beginsLikeZip(start: Buffer): boolean {
 export function beginsLikePickle(start: Buffer): boolean {
   const [first, second] = start;
   if (first === 0x80) return second <= 5;
-  return /^[()\]}cILVSFGJKMNTUX\x85-\x8f\x95]/.test(start.toString('latin1', 0, 1));
+  return /^[()\]}cBCFGIJKLMNSTUVX\x85-\x8f\x95\x96]/.test(start.toString('latin1', 0, 1));
 }

@@ -13,6 +13,8 @@ const MOST_EXTENDED_BYTES = 4096;
 /** PyTorch wrote four. */
 const MOST_RECORDS = 16;
 
+const RECORDS: ReadonlySet<string> = new Set(['sys_info', 'storages', 'tensors', 'pickle']);
+
 export function beginsLikeTar(block: Buffer): boolean {
   return block.toString('latin1', MAGIC_AT, MAGIC_AT + MAGIC.length) === MAGIC;
 }
@@ -47,7 +49,9 @@ export async function readTar(
       continue;
     }
     if (type !== '0' && type !== '\0') throw wrong('what is no regular file');
-    const name = text(block, 345, 500) + text(block, 0, 100);
+    const name = text(block, 0, 100);
+    // Others would be names that begin the file, which other programs may take for a pickle.
+    if (!RECORDS.has(name) || text(block, 345, 500) !== '') throw wrong('a record of another name');
     if (records.has(name)) throw wrong('a name that is there twice');
     records.set(name, { begin, end: begin + size });
   }

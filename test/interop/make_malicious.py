@@ -290,6 +290,10 @@ def zips():
     add("zip-other-record", good.replace(b"archive/version", b"archive/visions"), "safe", None)
     twice = checkpoint(state(), entries=[("archive/xata.pkl", program(EVIL))]).replace(b"xata.pkl", b"data.pkl")
     add("zip-name-twice", twice, **broken)
+    case = {"code": "MALFORMED_CHECKPOINT", "says": "case"}
+    add("zip-case-pickle", checkpoint(state(), entries=[("archive/DATA.PKL", program(EVIL))]), "dangerous", **case)
+    add("zip-case-storage", checkpoint(state(), entries=[("archive/DATA/0", b"x" * 16)]), "unknown", **case)
+    add("zip-case-byteorder", good.replace(b"archive/version", b"archive/Version"), "unknown", **case)
     add("zip-byteorder", good.replace(b"little", b"middle"), **bad)
     bomb = zlib.compressobj(9, zlib.DEFLATED, -15)
     packed = b"".join(bomb.compress(b"N" * 2**20) for _ in range(300)) + bomb.flush()
@@ -317,6 +321,13 @@ def tars():
                 archive.addfile(member, io.BytesIO(data))
         return buffer.getvalue()
 
+    def renamed(data, name):
+        header = bytearray(data[:512])
+        header[:100] = name.encode().ljust(100, b"\0")[:100]
+        header[148:156] = b" " * 8
+        header[148:156] = b"%06o\0 " % sum(header)
+        return bytes(header) + data[512:]
+
     add("tar", packed(), "safe", None)
     add("tar-pickle", packed({"pickle": program(EVIL)}), says="os.system")
     add("tar-storages", packed({"storages": program(EVIL)}), says="os.system")
@@ -328,6 +339,9 @@ def tars():
     add("tar-unknown-key", packed({"pickle": program(b"P9\n")}), **broken)
     add("tar-link", packed(type=tarfile.SYMTYPE, linkname="/etc/passwd"), **broken)
     add("tar-bytes-behind", packed() + b"x", **broken)
+    add("tar-other-record", packed({"other": b""}), **broken)
+    payload = f"cos\nsystem\n(S'touch {canary}'\ntR."
+    add("tar-and-pickle", renamed(packed(), payload), says="os.system")
     add("tar-checksum", patched(packed(), 0, b"S"), **broken)
 
 

@@ -1,0 +1,40 @@
+import { SafetensorsError } from '../index.ts';
+import { beginsLikeGguf } from './gguf/gguf.ts';
+import type { ByteReader } from './mapped-checkpoint.ts';
+import { beginsLikeNpy } from './numpy/npy.ts';
+import { PickleFault } from './pickle/reader.ts';
+import { PickleStream } from './pickle/stream.ts';
+import type { Trace } from './pickle/trace.ts';
+import { beginsLikeTar } from './tar-records.ts';
+
+const START_BYTES = 512;
+
+/**
+ * What a file of another format would have Python do that took it for a pickle: how a file is read depends on who
+ * reads it, and one may be both. Zip files are told by how they begin everywhere.
+ *
+ * @param trace Filled as far as that gets; what ends it is no fault of the file.
+ */
+export async function traceDisguised(file: ByteReader, trace: Trace): Promise<void> {
+  const start = await file.read(0, Math.min(file.size, START_BYTES));
+  if (!beginsLikeGguf(start) && !beginsLikeNpy(start) && !beginsLikeTar(start)) return;
+  try {
+    await new PickleStream(file).next(trace);
+  } catch (error) {
+    if (!(error instanceof SafetensorsError)) throw error;
+  }
+}
+
+/** How texts and the like end, that begin as a pickle may. */
+const NO_PICKLE = /^(opcode 0x(?!8[234]|9[78])|a value is expected|a mark is expected)/;
+/** Lines of protocol 0 that are no numbers and no strings in Python either. */
+const NO_LINE = /^([ILF][^\n]*[^\s\d+\-_.xXoObBeEaAcCdDfFnNiItTyYlLjJ][^\n]*\n|S[^'"\s])/;
+
+/** Whether a fault is one that Python would have too, of what has begun as a pickle without being one. */
+export function isNoPickle(start: Buffer, fault: unknown): boolean {
+  if (!(fault instanceof PickleFault) || start[0] === 0x80 || start[0] === 0x95) return false;
+  if (fault.kind === 'limit') return false;
+  if (fault.kind === 'cut' || NO_PICKLE.test(fault.message)) return true;
+  const firstLine = start.indexOf(0x0a) + 1;
+  return firstLine === fault.at && NO_LINE.test(start.toString('latin1'));
+}
