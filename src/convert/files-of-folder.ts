@@ -1,4 +1,3 @@
-import type { Dirent } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fullPathOf, pathIn } from '../path.ts';
@@ -23,10 +22,10 @@ export async function* filesOfFolder(
   const waiting = [''];
   for (let within = waiting.pop(); within !== undefined; within = waiting.pop()) {
     signal?.throwIfAborted();
-    let entries: Dirent[];
+    let entries: Awaited<ReturnType<typeof entriesOf>>;
     try {
       const path = within === '' ? folder : pathIn(folder, within);
-      entries = await readdir(fullPathOf(path), { withFileTypes: true });
+      entries = await entriesOf(path);
     } catch (error) {
       if (within === '') throw error;
       yield { name: within, error };
@@ -48,4 +47,8 @@ export async function* filesOfFolder(
     }
     waiting.push(...folders.reverse());
   }
+}
+
+function entriesOf(path: string) {
+  return readdir(fullPathOf(path), { withFileTypes: true });
 }
