@@ -110,13 +110,23 @@ export class PickleReader {
 
   /** Up to the next line feed, which is taken too. */
   line(): string {
+    return this.text(this.#lineLength() + 1).slice(0, -1);
+  }
+
+  /** As {@link line}, where each byte is a character. */
+  latin1Line(): string {
+    const bytes = this.bytes(this.#lineLength() + 1);
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length - 1).toString('latin1');
+  }
+
+  #lineLength(): number {
     const from = this.#at;
     const end = this.#bytes.indexOf(0x0a, from) - from;
     if (end >= MOST_LINE_BYTES || (end < 0 && this.#bytes.length - from >= MOST_LINE_BYTES)) {
       this.#deferred ??= this.fault(`a line of over ${MOST_LINE_BYTES} bytes`, 'limit');
     }
     if (end < 0) throw new PickleFault('cut', 'a line is expected, but the pickle ends', from);
-    return this.text(end + 1).slice(0, -1);
+    return end;
   }
 
   /** A two's complement integer of so many bytes. */

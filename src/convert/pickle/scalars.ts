@@ -90,15 +90,23 @@ function readFloat(reader: PickleReader): PyFloat {
   return new PyFloat(Number(line));
 }
 
-/** Python's raw-unicode-escape. */
+/** A backslash with what belongs to it: of two in a row, the second begins nothing. */
+const RAW_ESCAPES = /\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|.)/gs;
+
+/** Python's raw-unicode-escape: a byte is a character, but for escapes. */
 function readUnicode(reader: PickleReader): string {
-  const line = reader.line();
-  const text = line.replace(/\\u([0-9a-f]{4})|\\U([0-9a-f]{8})/gi, (match, short, long) => {
-    const code = Number.parseInt(short ?? long, 16);
-    return code <= 0x10ffff ? String.fromCodePoint(code) : match;
+  return reader.latin1Line().replace(RAW_ESCAPES, (match, short, long) => {
+    const digits = short ?? long;
+    if (digits === undefined) {
+      if (match === '\\u' || match === '\\U') throw reader.fault('an escape that is none');
+      return match;
+    }
+    const code = Number.parseInt(digits, 16);
+    if (code > 0x10ffff) throw reader.fault('a character beyond the last');
+    // Python makes no character of a pair of them.
+    if (code >= 0xd800 && code <= 0xdfff) throw reader.fault('text with half a surrogate pair');
+    return String.fromCodePoint(code);
   });
-  if (!text.isWellFormed()) throw reader.fault('text with half a surrogate pair');
-  return text;
 }
 
 const ESCAPES: Readonly<Record<string, string>> = {
@@ -116,18 +124,21 @@ const ESCAPES: Readonly<Record<string, string>> = {
 
 /** A literal of Python 2, in quotes. */
 function readString(reader: PickleReader): string | PyBytes {
-  const line = reader.line();
+  const line = reader.latin1Line();
   const quote = line[0];
   if (line.length < 2 || (quote !== "'" && quote !== '"') || !line.endsWith(quote)) {
     throw reader.fault('a string without its quotes');
   }
   const text = line
     .slice(1, -1)
-    .replace(/\\(?:x([0-9a-f]{2})|([0-7]{1,3})|([\\'"abfnrtv]))/gi, (match, hex, octal, letter) => {
-      if (hex !== undefined) return String.fromCharCode(Number.parseInt(hex, 16));
-      if (octal !== undefined) return String.fromCharCode(Number.parseInt(octal, 8) & 0xff);
-      return ESCAPES[letter] ?? match;
-    });
+    .replace(
+      /\\(?:x([0-9a-fA-F]{2})|([0-7]{1,3})|([\\'"abfnrtv]))/g,
+      (match, hex, octal, letter) => {
+        if (hex !== undefined) return String.fromCharCode(Number.parseInt(hex, 16));
+        if (octal !== undefined) return String.fromCharCode(Number.parseInt(octal, 8) & 0xff);
+        return ESCAPES[letter] ?? match;
+      },
+    );
   return textOrBytes(Buffer.from(text, 'latin1'));
 }
 
