@@ -154,6 +154,16 @@ describe('a checkpoint', () => {
     expect(file.byteLength).toBe(8 + 4 + 16);
   });
 
+  it.each([
+    ['V\xe9\xc3\\u00e9\n', 'éÃé'],
+    ['Va\\\\u0041\\\\\\u0041\n', 'a\\\\u0041\\\\A'],
+    ['V\\U0001f600\\x\n', '😀\\x'],
+    ["S'\xc3\xa9\\xc3\\xA9\\X41\\101'\n", 'éé\\X41A'],
+  ])('has names in the escapes of old protocols: %j', async (line, name) => {
+    const { tensors } = await converted(py.dict([Buffer.from(line, 'latin1'), tensor()]));
+    expect([...tensors.keys()]).toEqual([name]);
+  });
+
   it('is only looked at in a dry run', async () => {
     const target = output();
     const { files } = await convertCheckpoint(makeFile(checkpoint(W)), target, { dryRun: true });
@@ -292,6 +302,14 @@ describe('a checkpoint is refused', () => {
     },
   );
 
+  it.each(['V\\u12\n', 'V\\U00110000\n', 'V\\ud83d\\ude00\n'])(
+    'for escapes that are none: %j',
+    async (line) => {
+      const error = await refusal(checkpoint(py.dict([Buffer.from(line), tensor()])));
+      expect(error.code).toBe('ERR_SAFETENSORS_MALFORMED_CHECKPOINT');
+    },
+  );
+
   it.each(['I010\n', 'I-01\n', 'L010L\n'])(
     'for a number that is octal to some: %j',
     async (line) => {
@@ -301,6 +319,32 @@ describe('a checkpoint is refused', () => {
       expect(error.message).toMatch(/a number that is none/);
     },
   );
+
+  it('for an object that is made of arguments which its class leaves out', async () => {
+    const ordered = py.global('collections', 'OrderedDict');
+    const pairs = py.tuple(py.list(py.tuple(py.text('x'), tensor())));
+    for (const made of [py.make(ordered, pairs), py.makeEx(ordered, pairs, py.dict())]) {
+      const error = await refusal(checkpoint(named(['w', tensor()], ['sub', made])));
+      expect(error.code).toBe('ERR_SAFETENSORS_UNSAFE_PICKLE');
+      expect(error.message).toMatch(/collections\.OrderedDict\(/);
+    }
+    const size = py.make(py.global('torch', 'Size'), py.tuple(py.tuple(py.int(4))));
+    const empty = py.make(ordered, py.tuple());
+    const value = named(['w', tensor()], ['size', size], ['empty', empty]);
+    const { file } = await converted(value, { 0: FLOATS });
+    expect(file.others.map(({ path }) => path)).toEqual(['size', 'empty']);
+  });
+
+  it('for what a Counter would count, and copies what it would copy', async () => {
+    const counter = py.global('collections', 'Counter');
+    const counted = py.call(counter, py.list(py.tuple(py.text('x'), py.int(1))));
+    const error = await refusal(checkpoint(named(['w', tensor()], ['n', counted])));
+    expect(error.code).toBe('ERR_SAFETENSORS_UNSAFE_PICKLE');
+    const root = py.put(1, named(['w', tensor()]));
+    const copy = py.set(py.call(counter, py.get(1)), py.text('x'), tensor({ key: '1' }));
+    const { tensors } = await converted(py.list(root, copy), { 0: FLOATS, 1: FLOATS });
+    expect([...tensors.keys()].sort()).toEqual(['0.w', '1.x']);
+  });
 
   const other = tensor({ key: '1' });
   const parameter = (state: Code) =>

@@ -35,6 +35,10 @@ export const py = {
   list: (...items: Code[]) => bytes('](', ...items, 'e'),
   dict: (...entries: (readonly [Code, Code])[]) => bytes('}(', ...entries.flat(), 'u'),
   call: (callable: Code, ...args: Code[]) => bytes(callable, '(', ...args, 'tR'),
+  /** By `__new__` of a class. */
+  make: (type: Code, args: Code) => bytes(type, args, 0x81),
+  makeEx: (type: Code, args: Code, named: Code) => bytes(type, args, named, 0x92),
+  set: (target: Code, key: Code, value: Code) => bytes(target, key, value, 's'),
   /** Kept under a number that {@link py.get} takes. */
   put: (index: number, value: Code) => bytes(value, 'q', index),
   get: (index: number) => bytes('h', index),

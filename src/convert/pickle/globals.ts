@@ -59,10 +59,7 @@ const CALLS: ReadonlyMap<string, Call> = new Map<string, Call>([
     [`__builtin__.${name}`, call],
   ]),
   ['collections.OrderedDict', (args, site) => dictOf(args, site)],
-  [
-    'collections.Counter',
-    (args, site) => (args[0] instanceof PyDict ? args[0] : dictOf(args, site)),
-  ],
+  ['collections.Counter', counterOf],
   // Its argument is only ever called for a key that is not there.
   ['collections.defaultdict', (args) => (isFactory(args) ? new PyDict() : undefined)],
   ['_codecs.encode', encode],
@@ -176,6 +173,18 @@ function dictOf(args: readonly Value[], site: CallSite): PyDict | undefined {
     dict.values.push(value);
   }
   return dict;
+}
+
+/** Of a dict, whose entries are copied; anything else would be counted. */
+function counterOf(args: readonly Value[], site: CallSite): PyDict | undefined {
+  const counter = new PyDict();
+  if (args.length === 0) return counter;
+  const [counts] = args;
+  if (args.length > 1 || !(counts instanceof PyDict)) return undefined;
+  site.spend(OBJECT_WORK * counts.keys.length);
+  for (const key of counts.keys) counter.keys.push(key);
+  for (const value of counts.values) counter.values.push(value);
+  return counter;
 }
 
 function isFactory(args: readonly Value[]): boolean {

@@ -1,5 +1,6 @@
 import { buildState, callGlobal, isListed, namedValue, persistent } from './globals.ts';
 import { OBJECT_WORK } from './limits.ts';
+import { isMadeByNew } from './made-by-new.ts';
 import { HIGHEST_PROTOCOL, OP } from './opcodes.ts';
 import type { PickleReader } from './reader.ts';
 import { readScalar } from './scalars.ts';
@@ -24,7 +25,6 @@ export class PickleMachine {
   readonly #reader: PickleReader;
   readonly #trace: Trace;
   readonly #stack: PickleStack;
-
   readonly #persistents: Persistents | undefined;
 
   constructor(reader: PickleReader, trace: Trace, persistents: Persistents | undefined) {
@@ -120,15 +120,16 @@ export class PickleMachine {
       case OP.REDUCE:
       case OP.NEWOBJ: {
         const args = this.#stack.pop();
-        this.#call(this.#stack.pop(), args);
+        const callable = this.#stack.pop();
+        this.#call(callable, args, opcode === OP.REDUCE || isMadeByNew(callable, args));
         return true;
       }
       case OP.NEWOBJ_EX: {
         const named = this.#stack.pop();
         const args = this.#stack.pop();
         const callable = this.#stack.pop();
-        const plain = named instanceof PyDict && named.keys.length === 0;
-        this.#call(callable, plain ? args : new PyTuple([args, named]), plain);
+        const made = isMadeByNew(callable, args, named);
+        this.#call(callable, made ? args : new PyTuple([args, named]), made);
         return true;
       }
       case OP.INST: {
