@@ -167,14 +167,6 @@ export const FIGURES: readonly [heading: string, rows: readonly Figure[]][] = [
   [
     'Converting a PyTorch checkpoint',
     [
-      one('convert', /checkpoint$/, '2.1 GB, against `torch.load` and `save_file`'),
-      one('convert', /compared$/, '… and every byte compared'),
-      one('convert', /process/, '… memory of its own'),
-    ],
-  ],
-  [
-    'Converting a PyTorch checkpoint',
-    [
       one('convert', /checkpoint$/, '2.1 GB zip, against `torch.load` and `save_file`', /torch/),
       one('convert', /compared$/, '… and every byte of the result compared', /torch/),
       one('convert', /own, at the peak/, '… memory of its own'),
