@@ -1,34 +1,12 @@
 // Of onnxruntime-node, onnxruntime-web, or whatever else has the `Tensor` of onnxruntime-common.
 import type { Container, Tensor } from '../index.ts';
-import {
-  type ConvertAllOptions,
-  type ConvertOptions,
-  type DtypeTable,
-  decoded,
-  smallFloats,
-  view,
-} from './conversion.ts';
+import type { ConvertAllOptions, ConvertOptions } from './conversion.ts';
 import { type Backend, convert, convertAll, type Elements } from './convert.ts';
+import { dtypes, keepElements } from './onnx-tensor.ts';
 
 export type { Conversion, ConvertAllOptions, ConvertOptions, DtypeTable } from './conversion.ts';
 export { type ExternalData, toExternalData } from './external-data.ts';
-
-/** What ONNX Runtime takes from JavaScript. */
-export const dtypes: DtypeTable = Object.freeze({
-  F32: view('float32'),
-  F64: view('float64'),
-  F16: view('float16'),
-  I64: view('int64'),
-  I32: view('int32'),
-  I16: view('int16'),
-  I8: view('int8'),
-  U64: view('uint64'),
-  U32: view('uint32'),
-  U16: view('uint16'),
-  U8: view('uint8'),
-  BOOL: view('bool'),
-  ...smallFloats(decoded('float32')),
-});
+export { dtypes } from './onnx-tensor.ts';
 
 /** What is used of the library. */
 export interface OnnxRuntime {
@@ -50,9 +28,8 @@ function backendOf<L extends OnnxRuntime>({ Tensor }: L): Backend<OnnxTensor<L>>
     build({ shape }, elements, { type }) {
       const data = elements();
       const built = new Class(type, data, [...shape]);
-      // It makes a Float16Array of it where there is one, and onnxruntime-node takes that for one of no
-      // bytes: https://github.com/microsoft/onnxruntime/pull/32323
-      return type === 'float16' ? Object.defineProperty(built, 'data', { value: data }) : built;
+      if (type === 'float16') keepElements(built, data);
+      return built;
     },
   };
 }

@@ -1,33 +1,11 @@
 // Of @huggingface/transformers, whose Tensor is around one of ONNX Runtime.
 import type { Container, Tensor } from '../index.ts';
-import {
-  type ConvertAllOptions,
-  type ConvertOptions,
-  type DtypeTable,
-  decoded,
-  smallFloats,
-  view,
-} from './conversion.ts';
+import type { ConvertAllOptions, ConvertOptions } from './conversion.ts';
 import { type Backend, convert, convertAll, type Elements } from './convert.ts';
+import { dtypes, keepElements } from './onnx-tensor.ts';
 
 export type { Conversion, ConvertAllOptions, ConvertOptions, DtypeTable } from './conversion.ts';
-
-/** What Transformers.js takes. */
-export const dtypes: DtypeTable = Object.freeze({
-  F32: view('float32'),
-  F64: view('float64'),
-  F16: view('float16'),
-  I64: view('int64'),
-  I32: view('int32'),
-  I16: view('int16'),
-  I8: view('int8'),
-  U64: view('uint64'),
-  U32: view('uint32'),
-  U16: view('uint16'),
-  U8: view('uint8'),
-  BOOL: view('bool'),
-  ...smallFloats(decoded('float32')),
-});
+export { dtypes } from './onnx-tensor.ts';
 
 /** What is used of the library. */
 export interface Transformers {
@@ -42,11 +20,16 @@ function backendOf<L extends Transformers>({ Tensor }: L): Backend<TransformersT
     type: string,
     data: Elements,
     dims: number[],
-  ) => TransformersTensor<L>;
+  ) => TransformersTensor<L> & { readonly ort_tensor: object };
   return {
     name: 'Transformers.js',
     dtypes,
-    build: ({ shape }, elements, { type }) => new Class(type, elements(), [...shape]),
+    build({ shape }, elements, { type }) {
+      const data = elements();
+      const built = new Class(type, data, [...shape]);
+      if (type === 'float16') keepElements(built.ort_tensor, data);
+      return built;
+    },
   };
 }
 

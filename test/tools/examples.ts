@@ -2,9 +2,9 @@
  * Tests of the examples that have libraries of their own: installs those, then runs test/examples. What to
  * run may be named: `npm run test:examples -- encoder`.
  */
-import { installAndCompile, runTests } from './installed.ts';
+import { installAndCompile, report, runTests } from './installed.ts';
 
 const EXAMPLES = ['examples/encoder', 'examples/model-server'];
 
 const compiled = EXAMPLES.map(installAndCompile);
-if (!runTests('examples', 'test/examples') || compiled.includes(false)) process.exitCode = 1;
+report('examples', !compiled.includes(false), [runTests('test/examples')]);

@@ -24,22 +24,46 @@ export function installAndCompile(folder: string): boolean {
   return run('tsc', ['-p', folder]);
 }
 
-/** Runs the tests of a folder, and prints "NAME: N passed, M failed". */
-export function runTests(name: string, folder: string): boolean {
+/** How tests are run, where not all of a folder, by the Node that runs this. */
+export interface HowToRun {
+  /** Files, or parts of their names; all that the command line has not left out by default. */
+  files?: readonly string[];
+  node?: string;
+}
+
+export interface Counts {
+  passed: number;
+  failed: number;
+}
+
+/** Runs the tests of a folder. */
+export function runTests(
+  folder: string,
+  { files = process.argv.slice(2), node = process.execPath }: HowToRun = {},
+): Counts {
   const scratch = mkdtempSync(join(tmpdir(), 'safetensors-mmap-'));
   try {
     const report = join(scratch, 'report.json');
     const config = ['--config', `${folder}/vitest.config.ts`];
     const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-    const passed = run('vitest', ['run', ...config, ...reporters, ...process.argv.slice(2)]);
-    const counts: { numPassedTests: number; numFailedTests: number } = JSON.parse(
+    const vitest = join(root, 'node_modules/vitest/vitest.mjs');
+    const args = [vitest, 'run', ...config, ...reporters, ...files];
+    const { status } = spawnSync(node, args, { cwd: root, stdio: 'inherit' });
+    const { numPassedTests: passed, numFailedTests: failed } = JSON.parse(
       readFileSync(report, 'utf8'),
     );
-    console.log(`${name}: ${counts.numPassedTests} passed, ${counts.numFailedTests} failed`);
-    return passed;
+    // A file that does not load, or an error outside any test.
+    return { passed, failed: status === 0 ? failed : Math.max(failed, 1) };
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
+}
+
+/** Prints "NAME: N passed, M failed", which .ci/run adds up, and says so to who runs this. */
+export function report(name: string, compiled: boolean, runs: readonly Counts[]): void {
+  const sum = (of: keyof Counts) => runs.reduce((all, counts) => all + counts[of], 0);
+  console.log(`${name}: ${sum('passed')} passed, ${sum('failed')} failed`);
+  if (!compiled || sum('failed') > 0) process.exitCode = 1;
 }
 
 function run(command: string, args: readonly string[]): boolean {

@@ -2,10 +2,11 @@
 // all with the one prebuilt binary that the package ships: `npm run test:matrix`.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { installNode, versionOf } from './nodes.ts';
 
 /** The oldest of `engines` in package.json, and the newest of every even major version since. */
 const NODE_VERSIONS = ['20.19.0', '20', '22', '24', '26'];
@@ -16,47 +17,12 @@ const NOT_OF_NODE = ['test/architecture.test.ts', 'test/benchmarks.test.ts'];
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const prebuilds = join(root, 'prebuilds', `${process.platform}-${process.arch}`);
 const [addon] = readdirSync(prebuilds).map((file) => join(prebuilds, file));
-const cache = join(root, 'node_modules', '.cache', 'safetensors-mmap', 'node-matrix');
 const reports = mkdtempSync(join(tmpdir(), 'safetensors-mmap-matrix-'));
 
 interface Counts {
   passed: number;
   failed: number;
   skipped: number;
-}
-
-/**
- * Installs the newest binary of each version from the registry. The package `node` fetches
- * the same ones in an install script, which npm may block.
- */
-function installNodes(): Map<string, string> {
-  mkdirSync(cache, { recursive: true });
-  writeFileSync(join(cache, 'package.json'), '{ "private": true }\n');
-  const specs = NODE_VERSIONS.map(
-    (version) => `node${version}@npm:node-${process.platform}-${process.arch}@${version}`,
-  );
-  const { status } = spawnSync('npm', ['install', '--ignore-scripts', '--no-save', ...specs], {
-    cwd: cache,
-    stdio: 'inherit',
-  });
-  if (status !== 0) throw new Error(`npm install ${specs.join(' ')} failed`);
-  return new Map(
-    NODE_VERSIONS.map((version) => [
-      version,
-      join(cache, 'node_modules', `node${version}`, 'bin', 'node'),
-    ]),
-  );
-}
-
-/** The version that a binary says it is. */
-function versionOf(node: string, expected: string): string {
-  const { stdout, error } = spawnSync(node, ['--version'], { encoding: 'utf8' });
-  if (error) throw error;
-  const version = stdout.trim();
-  if (!`${version}.`.startsWith(`v${expected}.`)) {
-    throw new Error(`${node} is ${version}, not ${expected}`);
-  }
-  return version;
 }
 
 function sha256(path: string): string {
@@ -93,10 +59,11 @@ function runSuite(node: string, version: string): Counts {
 const total: Counts = { passed: 0, failed: 0, skipped: 0 };
 const lines: string[] = [];
 const binary = sha256(addon);
-for (const [wanted, node] of installNodes()) {
+for (const wanted of NODE_VERSIONS) {
   let version = `v${wanted}`;
   let counts: Counts;
   try {
+    const node = installNode(wanted);
     version = versionOf(node, wanted);
     if (version === process.version) {
       lines.push(`Node ${version.padEnd(9)} left out: it runs this, and \`npm test\``);
