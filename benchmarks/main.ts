@@ -4,7 +4,7 @@
  * Every driver of a trial runs in a process of its own, one after the other, round by round. The
  * exit code is 0 even when a target is missed; it is not when a driver fails, two of them did not
  * do the same work, or a file was not cold that had to be. Results are written to out/bench.json too;
- * `--publish` draws its charts and puts both into README.md.
+ * `--publish` draws its charts and puts both into README.md and docs/benchmarks.md.
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,7 +16,7 @@ import { notMeasured } from './harness/compare.ts';
 import { drawCharts } from './harness/draw.ts';
 import { findReference, nodeDriver, nodeOfVersion, ROOT } from './harness/drivers.ts';
 import { describeMachine } from './harness/machine.ts';
-import { withoutResults, writeFigures } from './harness/readme.ts';
+import { publish, withoutResults } from './harness/publish.ts';
 import { formatCeiling, formatMachine, formatSummary, formatTrial } from './harness/report.ts';
 import { readResults, type TrialResult, writeResults } from './harness/results.ts';
 import { NotMeasured, type Setting } from './harness/trial.ts';
@@ -57,10 +57,14 @@ function parseOptions(): Options {
     .option('--tiny', 'the smallest inputs, once: for tests of the suite, not for figures', false)
     .option('--json', 'print JSON', false)
     .option('--charts [folder]', 'measure nothing; draw the charts of the results')
-    .option('--publish', 'measure, then put charts and figures into README.md', false)
+    .option(
+      '--publish',
+      'measure, then put charts and figures into README.md and docs/benchmarks.md',
+      false,
+    )
     .option(
       '--readme',
-      'measure nothing; put charts and figures of the results into README.md',
+      'measure nothing; put charts and figures of the results where --publish puts them',
       false,
     )
     .option(
@@ -148,7 +152,7 @@ if (drawing || options.publish) {
   const folder = typeof options.charts === 'string' ? options.charts : CHARTS;
   const paths = await drawCharts(results, folder);
   if (options.charts === undefined) {
-    paths.push(writeFigures(results, paths));
+    paths.push(...publish(results, paths));
     for (const row of withoutResults(results)) console.error(`nothing measured for ${row}`);
   }
   console.error(paths.join('\n'));

@@ -10,7 +10,7 @@ import { sizeOf, writeWeights } from '../benchmarks/files/weights.ts';
 import { makeCold, makeWarm } from '../benchmarks/harness/cold.ts';
 import { assertSpace, setReadAhead } from '../benchmarks/harness/disk.ts';
 import { FIGURES } from '../benchmarks/harness/figures.ts';
-import { withFigures } from '../benchmarks/harness/readme.ts';
+import { allFigures, headlines, withFigures } from '../benchmarks/harness/publish.ts';
 import type { Results } from '../benchmarks/harness/results.ts';
 import { NotMeasured } from '../benchmarks/harness/trial.ts';
 import { TRIALS } from '../benchmarks/trials/all.ts';
@@ -67,15 +67,25 @@ describe('the suite, on the smallest inputs', () => {
     for (const name of drawings) expect(readFileSync(join(charts, name), 'utf8')).toMatch(/^<svg /);
   }, 300_000);
 
-  it('puts what it found into the README', () => {
+  it.each([
+    [
+      'docs/benchmarks.md',
+      allFigures,
+      /^\| … pauses of all collections \| [\d.]+ ms \| [\d.]+ ms, /m,
+    ],
+    ['README.md', headlines, /^\| a view of a tensor \(`tensor\.data`\) \| [\d.]+ ns \| /m],
+  ])('puts what it found into %s', (name, figures, row) => {
     const results = JSON.parse(readFileSync(output, 'utf8')) as Results;
-    const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
-    const written = withFigures(readme, results, []);
-    expect(written).toMatch(/^\| … pauses of all collections \| [\d.]+ ms \| [\d.]+ ms, /m);
+    const page = readFileSync(new URL(`../${name}`, import.meta.url), 'utf8');
+    const written = withFigures(page, figures(results));
+    expect(written).toMatch(row);
     // Nothing but what is between the marks has changed, and that is written again.
-    expect(withFigures(written, results, [])).toBe(written);
+    expect(withFigures(written, figures(results))).toBe(written);
     const around = (text: string) => text.replace(/(?<=<!-- figures).*(?=<!-- end)/s, '');
-    expect(around(written)).toBe(around(readme));
+    expect(around(written)).toBe(around(page));
+  });
+
+  it('has figures of trials that there are', () => {
     const trials = new Set(TRIALS.map(({ name }) => name));
     const unknown = FIGURES.flatMap(([, rows]) => rows.filter(({ trial }) => !trials.has(trial)));
     expect(unknown).toEqual([]);

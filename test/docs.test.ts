@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { expect, it } from 'vitest';
 import { dtypes as jax } from '../src/adapters/jax.ts';
 import { dtypes as ndarray } from '../src/adapters/ndarray.ts';
@@ -11,7 +12,8 @@ import { dtypes as webgpu } from '../src/adapters/webgpu.ts';
 import { backendsTable, withTable } from './support/backends-table.ts';
 import { ALL_DTYPES } from './support/build.ts';
 
-const docs = fileURLToPath(new URL('../docs/', import.meta.url));
+const root = fileURLToPath(new URL('../', import.meta.url));
+const docs = `${root}docs/`;
 const tables = { onnxruntime, tfjs, transformers, ndarray, stdlib, webgpu, jax };
 
 it('the table of docs/backends.md is that of the adapters; else: npm run docs', () => {
@@ -22,21 +24,45 @@ it('the table of docs/backends.md is that of the adapters; else: npm run docs', 
   expect(listed.sort()).toEqual([...ALL_DTYPES].sort());
 });
 
-it('every adapter has a page with a program, and every link of the pages leads somewhere', () => {
+it('every adapter has a page with a program', () => {
   for (const name of Object.keys(tables)) {
     expect(readFileSync(`${docs}${name}.md`, 'utf8'), name).toMatch(/^```js$[\s\S]*^```$/m);
   }
-  const pages = readdirSync(docs).filter((name) => name.endsWith('.md'));
-  expect(pages.length).toBeGreaterThan(Object.keys(tables).length);
+});
+
+it('every link of every page leads to a file, and to a heading of it', () => {
+  const pages = ['', 'docs', 'examples', 'test'].flatMap((folder) =>
+    readdirSync(`${root}${folder}`, { recursive: folder !== '', encoding: 'utf8' })
+      .filter((name) => name.endsWith('.md') && !name.includes('node_modules'))
+      .map((name) => join(folder, name)),
+  );
+  expect(pages).toEqual(expect.arrayContaining(['README.md', 'docs/guide.md', 'SECURITY.md']));
+  let followed = 0;
   for (const page of pages) {
-    for (const [, target] of readFileSync(`${docs}${page}`, 'utf8').matchAll(/\]\(([^):#]+)/g)) {
-      expect(
-        existsSync(new URL(target, new URL(page, `file://${docs}`))),
-        `${page}: ${target}`,
-      ).toBe(true);
+    const path = `${root}${page}`;
+    for (const [, file, heading] of readFileSync(path, 'utf8').matchAll(
+      /\]\((?!https?:)([^)#]*)#?([^)]*)\)/g,
+    )) {
+      const target = fileURLToPath(new URL(file, pathToFileURL(path)));
+      expect(existsSync(target), `${page}: ${file}`).toBe(true);
+      if (heading !== '') {
+        expect(anchorsOf(file === '' ? path : target), `${page}: ${file}`).toContain(heading);
+      }
+      followed++;
     }
   }
+  expect(followed).toBeGreaterThan(50);
 });
+
+/** What GitHub makes of headings. */
+function anchorsOf(page: string): string[] {
+  return [...readFileSync(page, 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}_ -]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+}
 
 it('every adapter is exported by its name', () => {
   const { exports } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));

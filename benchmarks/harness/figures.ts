@@ -1,10 +1,12 @@
-/** A row of the README's tables: which row of the results it is, and what it is called there. */
+/** A row of the tables in docs/benchmarks.md: which row of the results it is, and what it is called there. */
 export interface Figure {
   trial: string;
   what: RegExp;
   /** Whom it is compared with, where several are. */
   peer?: RegExp;
   label: string;
+  /** What it is called in the README, if it is there. */
+  headline?: string;
 }
 
 const LARGE = /^DeepSeek-V3, 685 GB, Node v/;
@@ -14,8 +16,14 @@ export const FIGURES: readonly [heading: string, rows: readonly Figure[]][] = [
   [
     'Opening, against `fs.readFile`',
     [
-      open(/^2\.0 GB, warm: further opens/, '2.0 GB in the page cache'),
-      open(/^2\.0 GB, warm: the first open/, '… the first of a process'),
+      headline(
+        'open 2.0 GB, against `fs.readFile`',
+        open(/^2\.0 GB, warm: further opens/, '2.0 GB in the page cache'),
+      ),
+      headline(
+        '… the first file of a process',
+        open(/^2\.0 GB, warm: the first open/, '… the first of a process'),
+      ),
       open(/^2\.0 GB, warm: further ones, and/, '… and views of all tensors'),
       open(/^2\.0 GB, cold/, '2.0 GB not in memory, the first of a process'),
       open(
@@ -29,14 +37,23 @@ export const FIGURES: readonly [heading: string, rows: readonly Figure[]][] = [
     'Reading all of a file, or some of it',
     [
       cold(/prefetch\(\)$/, '2.0 GB cold: `prefetch()`, against the best sequential reader'),
-      cold(/touched/, '… and every page touched, against `fs.readFile` and views', /readFile/),
+      headline(
+        'read all of 2.0 GB, cold, against `fs.readFile` and views',
+        cold(/touched/, '… and every page touched, against `fs.readFile` and views', /readFile/),
+      ),
       cold(/touched/, '… against `@jax-js/loaders` 0.1.1', /jax/),
       cold(/touched/, '… against `safetensors` 0.0.1 of npm', /of npm/),
-      cold(/touched/, '… against Python `safetensors`, mmap', /Python.*mmap/),
+      headline(
+        '… against Python `safetensors`',
+        cold(/touched/, '… against Python `safetensors`, mmap', /Python.*mmap/),
+      ),
       cold(/touched/, '… against Python `safetensors`, pread', /pread/),
       cold(/touched/, '… against `torch.load`', /torch\.load.*read$/),
       cold(/touched/, '… against `torch.load` with mmap', /torch\.load.*mmap/),
-      cold(/touched/, '… against Rust `safetensors` and memmap2', /Rust/),
+      headline(
+        '… against Rust `safetensors` and memmap2',
+        cold(/touched/, '… against Rust `safetensors` and memmap2', /Rust/),
+      ),
       cold(/touched/, '… against page faults alone', /page faults/),
       ...['16 KiB', '64 KiB', '1 MiB', '16 MiB'].map((size, i) => ({
         trial: 'scattered',
@@ -56,7 +73,10 @@ export const FIGURES: readonly [heading: string, rows: readonly Figure[]][] = [
         /less what/,
         '4 processes with 1.0 GB: all their memory (PSS), less what they take anyway',
       ),
-      one('processes', /PSS of all$/, '… in all, against `fs.readFile`'),
+      headline(
+        '4 processes with 1.0 GB, memory (PSS) of all, against `fs.readFile`',
+        one('processes', /PSS of all$/, '… in all, against `fs.readFile`'),
+      ),
       one('loop', /99th/, 'delay of the event loop while 4.3 GB are prefetched, 99th percentile'),
       one('gc', /full GCs/, 'full garbage collections of opening 2.0 GB beside a heap of 200 MB'),
       one('gc', /pause/, '… pauses of all collections'),
@@ -65,12 +85,18 @@ export const FIGURES: readonly [heading: string, rows: readonly Figure[]][] = [
   [
     'Headers and views',
     [
-      header(
-        /DeepSeek.*tensors: further/,
-        'DeepSeek-V3 (91,985 tensors, 12.3 MB), against the reference',
-        /Python/,
+      headline(
+        'open 91,985 tensors (DeepSeek-V3), against the Python reference',
+        header(
+          /DeepSeek.*tensors: further/,
+          'DeepSeek-V3 (91,985 tensors, 12.3 MB), against the reference',
+          /Python/,
+        ),
       ),
-      header(/DeepSeek.*tensors: first/, '… the first of a process', /Python/),
+      headline(
+        '… the first file of a process',
+        header(/DeepSeek.*tensors: first/, '… the first of a process', /Python/),
+      ),
       header(/DeepSeek.*tensors: further/, '… against `JSON.parse` and the same checks', /JSON/),
       header(/DeepSeek.*tensors: first/, '… the first of a process', /JSON/),
       header(/GPT-2.*: further/, 'GPT-2 (160 tensors), against `JSON.parse` alone', /alone/),
@@ -95,7 +121,14 @@ export const FIGURES: readonly [heading: string, rows: readonly Figure[]][] = [
         '685 GB sparse, against a small file with the same header',
         /same header/,
       ),
-      one('views', new RegExp(`${LARGE.source}.*: tensor.data`), 'a view (`tensor.data`), 685 GB'),
+      headline(
+        'a view of a tensor (`tensor.data`)',
+        one(
+          'views',
+          new RegExp(`${LARGE.source}.*: tensor.data`),
+          'a view (`tensor.data`), 685 GB',
+        ),
+      ),
       one(
         'views',
         new RegExp(`${LARGE.source}2[2-9].*: full GCs of the first`),
@@ -139,7 +172,10 @@ export const FIGURES: readonly [heading: string, rows: readonly Figure[]][] = [
         'BF16, warm, against a kernel that only moves as many bytes',
         /as many/,
       ),
-      decode(/^BF16, warm/, '… against a plain JavaScript loop', /loop/),
+      headline(
+        'decode BF16 to F32, against a plain JavaScript loop',
+        decode(/^BF16, warm/, '… against a plain JavaScript loop', /loop/),
+      ),
       decode(/^BF16, fresh/, '… into a new array, against the kernel', /as many/),
       decode(/^F16, warm/, 'F16, warm, against the kernel', /as many/),
       decode(/^F16, warm/, '… against the loop', /loop/),
@@ -158,7 +194,10 @@ export const FIGURES: readonly [heading: string, rows: readonly Figure[]][] = [
     'Saving',
     [
       one('save', /on the disk/, '2.1 GB, on the disk, against `dd oflag=direct`', /dd/),
-      one('save', /on the disk/, '… against the reference and fsync', /then fsync$/),
+      headline(
+        'save 2.1 GB durably, against the reference and fsync',
+        one('save', /on the disk/, '… against the reference and fsync', /then fsync$/),
+      ),
       one('save', /page cache/, '… in the page cache, against the reference'),
       one('save', /memory/, '… memory of its own'),
       one('save', /longest/, '… longest delay of the event loop'),
@@ -167,13 +206,20 @@ export const FIGURES: readonly [heading: string, rows: readonly Figure[]][] = [
   [
     'Converting a PyTorch checkpoint',
     [
-      one('convert', /checkpoint$/, '2.1 GB zip, against `torch.load` and `save_file`', /torch/),
+      headline(
+        'convert a 2.1 GB PyTorch checkpoint, against `torch.load` and `save_file`',
+        one('convert', /checkpoint$/, '2.1 GB zip, against `torch.load` and `save_file`', /torch/),
+      ),
       one('convert', /compared$/, '… and every byte of the result compared', /torch/),
       one('convert', /own, at the peak/, '… memory of its own'),
       one('convert', /Python's own/, '… memory of Python’s own'),
     ],
   ],
 ];
+
+function headline(text: string, figure: Figure): Figure {
+  return { ...figure, headline: text };
+}
 
 function one(trial: string, what: RegExp, label: string, peer?: RegExp): Figure {
   return { trial, what, label, ...(peer === undefined ? {} : { peer }) };

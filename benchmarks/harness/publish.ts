@@ -6,6 +6,7 @@ import { FIGURES, type Figure } from './figures.ts';
 import type { Results } from './results.ts';
 
 const README = join(ROOT, 'README.md');
+const PAGE = join(ROOT, 'docs', 'benchmarks.md');
 const BEGIN = '<!-- figures: npm run bench -- --publish -->';
 const END = '<!-- end of figures -->';
 
@@ -17,32 +18,52 @@ export function withoutResults(results: Results): string[] {
     .map(({ trial, label }) => `${trial}: ${label}`);
 }
 
-/** Puts the figures of results, and the charts below them, into the README; returns its path. */
-export function writeFigures(results: Results, charts: readonly string[]): string {
-  writeFileSync(README, withFigures(readFileSync(README, 'utf8'), results, charts));
-  return README;
+/**
+ * Puts all figures of results into docs/benchmarks.md, and the most telling ones, with the charts, into
+ * the README; returns the paths of both.
+ */
+export function publish(results: Results, charts: readonly string[]): string[] {
+  const images = charts.map((path) => `![](${relative(ROOT, path)})`).join('\n');
+  const put = (path: string, figures: string) => {
+    writeFileSync(path, withFigures(readFileSync(path, 'utf8'), figures));
+    return path;
+  };
+  return [
+    put(PAGE, allFigures(results)),
+    put(README, [headlines(results), images].filter(Boolean).join('\n\n')),
+  ];
 }
 
-/** Markdown, with the figures between its marks. */
-export function withFigures(text: string, results: Results, charts: readonly string[]): string {
+/** Markdown, with figures between its marks. */
+export function withFigures(text: string, figures: string): string {
   const [before, rest] = text.split(BEGIN);
   const after = rest?.split(END)[1];
   if (after === undefined) throw new Error(`no place for figures: ${BEGIN} … ${END}`);
-  return `${before}${BEGIN}\n${figuresOf(results, charts)}\n${END}${after}`;
+  return `${before}${BEGIN}\n${figures}\n${END}${after}`;
 }
 
 /** Markdown. A row that the results do not have is left out, one that was not measured is not. */
-function figuresOf(results: Results, charts: readonly string[]): string {
-  const tables = FIGURES.map(([heading, figures]) => {
-    const rows = figures.flatMap((figure) => rowOf(find(results, figure), figure.label));
-    return rows.length === 0
-      ? ''
-      : [`| ${heading} | ours | peer | target |`, '| --- | ---: | ---: | --- |', ...rows].join(
-          '\n',
-        );
-  });
-  const images = charts.map((path) => `![](${relative(ROOT, path)})`);
-  return [machineOf(results), ...tables.filter(Boolean), images.join('\n')].join('\n\n');
+export function allFigures(results: Results): string {
+  const tables = FIGURES.map(([heading, figures]) => tableOf(results, heading, figures));
+  return [machineOf(results), ...tables.filter(Boolean)].join('\n\n');
+}
+
+/** Markdown, as that of all figures: those of which it is said that they are headlines. */
+export function headlines(results: Results): string {
+  const rows = FIGURES.flatMap(([, figures]) =>
+    figures.flatMap(({ headline, ...figure }) =>
+      headline === undefined ? [] : { ...figure, label: headline },
+    ),
+  );
+  return [tableOf(results, '', rows), machineOf(results)].filter(Boolean).join('\n\n');
+}
+
+function tableOf(results: Results, heading: string, figures: readonly Figure[]): string {
+  const rows = figures.flatMap((figure) => rowOf(find(results, figure), figure.label));
+  if (rows.length === 0) return '';
+  return [`| ${heading} | ours | peer | target |`, '| --- | ---: | ---: | --- |', ...rows].join(
+    '\n',
+  );
 }
 
 function find({ results }: Results, { trial, what, peer }: Figure): Comparison | undefined {
