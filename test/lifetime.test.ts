@@ -6,6 +6,7 @@ import { growthBound } from './support/bounds.ts';
 import { buildFile, patternBytes } from './support/build.ts';
 import { childReport, runChild } from './support/child.ts';
 import { thrownBy } from './support/errors.ts';
+import { expectNoLeak } from './support/leaks.ts';
 import { rounds } from './support/rounds.ts';
 import { fileMaker } from './support/temporary.ts';
 
@@ -148,32 +149,19 @@ describe('check()', () => {
 
 /** Child processes, because a mistake here is a crash, a leak or a hang. */
 describe('memory', () => {
-  const expectNoLeak = ({ before, after }: { before: Holdings; after: Holdings }) => {
-    expect(after.descriptors).toBe(before.descriptors);
-    if (process.platform === 'linux') expect(after.mappings).toBe(0);
-    expect(after.rssBytes - before.rssBytes).toBeLessThan(growthBound(24 * MEGABYTE));
-  };
-
   const OPENS = rounds(100_000);
   it.each(['at-once', 'sync', 'async'])(
     `${OPENS} rounds of opening, reading and closing leak nothing: %s`,
     async (mode) => {
-      const { sum, before, middle, after } = await childReport<{
+      const { sum, held } = await childReport<{
         sum: number;
-        before: Holdings;
-        middle: Holdings;
-        after: Holdings;
+        held: Holdings[];
       }>('open-close-rounds', [makeFile(bytes), 'a', `${OPENS}`, mode], {
         nodeFlags: ['--expose-gc', '--max-semi-space-size=1'],
         timeoutMs: 120_000,
       });
       expect(sum).toBe(OPENS);
-      // A leak grows in both halves; a heap that V8 has made larger has grown in one. Its young
-      // generation, which would grow by 32 MB in its own time, is kept small.
-      const [first, second] = [middle.rssBytes - before.rssBytes, after.rssBytes - middle.rssBytes];
-      const settled = first < second ? { before, after: middle } : { before: middle, after };
-      expectNoLeak(settled);
-      expect(Math.min(first, second)).toBeLessThan(growthBound(12 * MEGABYTE));
+      expectNoLeak(held, 0, 6 * MEGABYTE);
     },
     120_000,
   );
@@ -225,11 +213,11 @@ describe('memory', () => {
   });
 
   it('workers may be terminated at any moment', async () => {
-    const report = await childReport<{ before: Holdings; after: Holdings }>(
+    const held = await childReport<Holdings[]>(
       'terminated-workers',
       [makeFile(bytes), 'a', `${rounds(200)}`],
       { nodeFlags: ['--expose-gc'], timeoutMs: 120_000 },
     );
-    expectNoLeak(report);
+    expectNoLeak(held, 0, 16 * MEGABYTE);
   }, 120_000);
 });

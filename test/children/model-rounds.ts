@@ -1,5 +1,5 @@
 /**
- * Opens a model so many times; prints what the process holds before and after.
+ * Opens a model so many times; prints what the process holds before, meanwhile and after.
  *
  *   close FOLDER ROUNDS        opens, views everything, closes
  *   drop FOLDER ROUNDS         the same without closing
@@ -13,7 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { openModel } from 'safetensors-mmap';
-import { collectGarbage, holdings } from './support/process.js';
+import { collectGarbage, holdingsOverRounds } from './support/process.js';
 
 const MOST_MS_BEFORE_TERMINATION = 12;
 
@@ -51,12 +51,9 @@ async function measured(mode: string, folder: string, count: number): Promise<vo
       await rounds[mode](folder);
       if (i % 20 === 0) await collectGarbage();
     }
-    await collectGarbage();
   };
   await run(Math.ceil(count / 5));
-  const before = holdings(folder);
-  await run(count);
-  console.log(JSON.stringify({ before, after: holdings(folder) }));
+  console.log(JSON.stringify(await holdingsOverRounds(folder, count, run)));
 }
 
 async function withoutDescriptors(folder: string): Promise<void> {

@@ -1,7 +1,7 @@
-/** Opens, reads and closes a file so many times; prints what the process holds before and after. */
+/** Opens, reads and closes a file so many times; prints what the process holds before, meanwhile and after. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { safeOpen, safeOpenSync } from 'safetensors-mmap';
-import { collectGarbage, holdings } from './support/process.js';
+import { holdingsOverRounds } from './support/process.js';
 
 const [path, tensor, roundsText, mode] = process.argv.slice(2);
 const rounds = Number(roundsText);
@@ -40,11 +40,8 @@ async function run(count: number): Promise<number> {
 // The first rounds warm up what stays: compiled code, heap, the allocator's arenas. Those at once
 // leave Node with a finalizer to run for each, and its queue stays as long as it has ever been.
 await run(mode === 'at-once' ? rounds : rounds / 10);
-await collectGarbage();
-const before = holdings(path);
-let sum = await run(rounds / 2);
-await collectGarbage();
-const middle = holdings(path);
-sum += await run(rounds / 2);
-await collectGarbage();
-console.log(JSON.stringify({ sum, before, middle, after: holdings(path) }));
+let sum = 0;
+const held = await holdingsOverRounds(path, rounds, async (count) => {
+  sum += await run(count);
+});
+console.log(JSON.stringify({ sum, held }));

@@ -1,7 +1,7 @@
-/** Slices a tensor so many times; prints what the process holds before and after. */
+/** Slices a tensor so many times; prints what the process holds before, meanwhile and after. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { safeOpenSync } from 'safetensors-mmap';
-import { collectGarbage, holdings } from './support/process.js';
+import { holdingsOverRounds } from './support/process.js';
 
 const [path, roundsText, mode] = process.argv.slice(2);
 const rounds = Number(roundsText);
@@ -26,10 +26,9 @@ async function run(count: number): Promise<number> {
 }
 
 await run(Math.ceil(rounds / 4));
-await collectGarbage();
-const before = holdings(path);
 const peakBefore = peakBytes();
-const bytes = await run(rounds);
-const peakGrowth = peakBytes() - peakBefore;
-await collectGarbage();
-console.log(JSON.stringify({ bytes, before, after: holdings(path), peakGrowth }));
+let bytes = 0;
+const held = await holdingsOverRounds(path, rounds, async (count) => {
+  bytes += await run(count);
+});
+console.log(JSON.stringify({ bytes, held, peakGrowth: peakBytes() - peakBefore }));

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { safeOpen, safeOpenSync } from 'safetensors-mmap';
-import { collectGarbage, holdings } from './support/process.js';
+import { holdingsOverRounds } from './support/process.js';
 
 interface Job {
   path: string;
@@ -41,11 +41,10 @@ if (isMainThread) {
   const [path, tensor, rounds] = process.argv.slice(2);
   const job = { path, tensor };
   await terminateAll(job, 8, 4);
-  await collectGarbage();
-  const before = holdings(path);
-  await terminateAll(job, Number(rounds), 4);
-  await collectGarbage();
-  console.log(JSON.stringify({ before, after: holdings(path) }));
+  const held = await holdingsOverRounds(path, Number(rounds), (count) =>
+    terminateAll(job, count, 4),
+  );
+  console.log(JSON.stringify(held));
 } else {
   await work(workerData);
 }

@@ -29,3 +29,25 @@ export async function collectGarbage(): Promise<void> {
     await nextTurn();
   }
 }
+
+const STRETCHES = 4;
+
+/**
+ * What the process holds before rounds, and after each of the stretches that they are run in, its
+ * garbage collected: see `expectNoLeak`. Needs --expose-gc.
+ */
+export async function holdingsOverRounds(
+  path: string,
+  rounds: number,
+  run: (rounds: number) => void | Promise<void>,
+): Promise<Holdings[]> {
+  await collectGarbage();
+  const held = [holdings(path)];
+  for (let stretch = 0; stretch < STRETCHES; stretch++) {
+    const [from, to] = [stretch, stretch + 1].map((i) => Math.round((rounds * i) / STRETCHES));
+    await run(to - from);
+    await collectGarbage();
+    held.push(holdings(path));
+  }
+  return held;
+}
