@@ -7,6 +7,7 @@ import { makeCold } from '../harness/cold.ts';
 import { type Comparison, compare, point, type Series } from '../harness/compare.ts';
 import { readAheadOf, setReadAhead } from '../harness/disk.ts';
 import { nodeDriver, pythonDriver } from '../harness/drivers.ts';
+import { seededRandom } from '../harness/random.ts';
 import { NotMeasured, type Setting, type Trial } from '../harness/trial.ts';
 
 const FASTER_THAN_FAULTS = 10;
@@ -30,10 +31,9 @@ function fileOf(kib: number, { quick, tiny }: Setting): Weights {
 /** One of twenty, each anywhere in its twenty: the same in every run. */
 function pick(tensors: number): string[] {
   const names: string[] = [];
-  let seed = 1;
+  const next = seededRandom();
   for (let first = 0; first < tensors; first += ONE_OF) {
-    seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
-    const i = first + ((seed >>> 16) % Math.min(ONE_OF, tensors - first));
+    const i = first + (next() % Math.min(ONE_OF, tensors - first));
     names.push(`t${String(i).padStart(6, '0')}`);
   }
   return names;
