@@ -11,8 +11,6 @@
 namespace safetensors {
 namespace {
 
-// The most that one call is asked to copy; Linux stops short of 2 GiB anyway.
-constexpr uint64_t kMaxCopyBytes = uint64_t{1} << 30;
 constexpr size_t kBufferBytes = size_t{1} << 20;
 
 bool IsUnsupported(int error) {
@@ -20,6 +18,9 @@ bool IsUnsupported(int error) {
 }
 
 #ifdef __linux__
+// The most that one call is asked to copy; Linux stops short of 2 GiB anyway.
+constexpr uint64_t kMaxCopyBytes = uint64_t{1} << 30;
+
 // The errno of a call that is repeated while signals interrupt it; 0 when it went well.
 int AllocateBlocks(int descriptor, uint64_t length) {
   int result;
