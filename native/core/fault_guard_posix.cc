@@ -1,17 +1,13 @@
 #include <signal.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 
 #include "core/fault_guard.h"
 #include "core/mapping.h"
+#include "core/memory.h"
 #include "core/previous_handler.h"
-
-#ifdef __linux__
-#include <sys/syscall.h>
-#endif
 
 namespace safetensors {
 namespace {
@@ -23,21 +19,6 @@ std::atomic<uintptr_t> page_bytes{0};
 
 // Losses that were met, in all: as long as there are none, nobody need look for what was lost.
 std::atomic<uint64_t> faults{0};
-
-// Whether a page can be read, without the signal that reading it would raise: the system is asked
-// to copy from there what it then refuses. May wait for the disk.
-bool IsReadable(uintptr_t page) {
-  constexpr int kNoSuchHow = -1;
-#ifdef __linux__
-  constexpr size_t kKernelSetBytes = 8;  // of the kernel, not of the C library
-  const auto* const set = reinterpret_cast<const void*>(page);
-  return syscall(SYS_rt_sigprocmask, kNoSuchHow, set, nullptr, kKernelSetBytes) == 0 ||
-         errno != EFAULT;
-#else
-  return sigprocmask(kNoSuchHow, reinterpret_cast<const sigset_t*>(page), nullptr) == 0 ||
-         errno != EFAULT;
-#endif
-}
 
 // The first page that a file which was cut short has lost; `lost` is one of them. First in steps
 // that double, because whoever reads forwards meets the first of them.

@@ -60,6 +60,7 @@ Status Mapping::Guard() {
 }
 
 std::optional<uint64_t> Mapping::LostFrom(uint64_t offset, uint64_t length) const {
+  if (length == 0) return std::nullopt;
   // The first file that ends behind `offset`.
   auto file = std::upper_bound(
       files_.begin(), files_.end(), offset,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
 #include "core/status.h"
@@ -20,11 +21,15 @@ void PreferHugePages(std::span<std::byte> memory);
 // say.
 bool IsTouched(std::span<const std::byte> memory);
 
+// Whether a page can be read, without the signal that reading it would raise. Reads it into memory
+// and maps it, and waits for the disk as long as that takes. For handlers of signals too.
+bool IsReadable(uintptr_t page);
+
 // Whether the last page of memory that is to be read is there: EFAULT where it is mapped from a
 // file that became shorter, and reading it would raise a signal; of a guarded file, with the place
 // in it of the first page that is lost. When the last is there, so are those before it. (All of
 // them through the system takes as long as decoding them: 50 us for each MiB.) Says nothing of what
-// happens later, and on systems that have no call for it nothing at all.
+// happens later.
 Status CheckEndReadable(std::span<const std::byte> memory);
 
 }  // namespace safetensors

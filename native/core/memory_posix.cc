@@ -1,4 +1,10 @@
 #include <sys/mman.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#else
+#include <signal.h>
+#endif
 
 #include <cerrno>
 #include <cstdint>
@@ -44,23 +50,29 @@ void PopulatePages(std::span<std::byte> memory, size_t begin, size_t end) {
 
 void PreferHugePages(std::span<std::byte> memory) { AdviseHugePages(memory); }
 
-Status CheckEndReadable(std::span<const std::byte> memory) {
+bool IsReadable(uintptr_t page) {
+  // The system is asked to copy from there what it then refuses: a call that every process may
+  // make, where those that are made for reading another's memory are not allowed to all
+  // (process_vm_readv in containers).
+  constexpr int kNoSuchHow = -1;
 #ifdef __linux__
-#ifndef MADV_POPULATE_READ
-  constexpr int MADV_POPULATE_READ = 22;  // linux/mman.h of Linux 5.14
+  constexpr size_t kKernelSetBytes = 8;  // of the kernel, not of the C library
+  const auto* const set = reinterpret_cast<const void*>(page);
+  return syscall(SYS_rt_sigprocmask, kNoSuchHow, set, nullptr, kKernelSetBytes) == 0 ||
+         errno != EFAULT;
+#else
+  return sigprocmask(kNoSuchHow, reinterpret_cast<const sigset_t*>(page), nullptr) == 0 ||
+         errno != EFAULT;
 #endif
+}
+
+Status CheckEndReadable(std::span<const std::byte> memory) {
   if (memory.empty()) return Status::Ok();
   const uint64_t page = Mapping::PageBytes();
-  const uintptr_t last = reinterpret_cast<uintptr_t>(&memory.back()) & ~(page - 1);
-  if (madvise(reinterpret_cast<void*>(last), page, MADV_POPULATE_READ) != 0 && errno == EFAULT) {
-    NoteLost(&memory.back());
-    const std::optional<uint64_t> lost = LostFrom(memory);
-    return lost ? Status::Lost(*lost) : Status::System(EFAULT, "madvise");
-  }
-#else
-  static_cast<void>(memory);
-#endif
-  return Status::Ok();
+  if (IsReadable(reinterpret_cast<uintptr_t>(&memory.back()) & ~(page - 1))) return Status::Ok();
+  NoteLost(&memory.back());
+  const std::optional<uint64_t> lost = LostFrom(memory);
+  return lost ? Status::Lost(*lost) : Status::System(EFAULT, "madvise");
 }
 
 bool IsTouched(std::span<const std::byte> memory) {

@@ -48,7 +48,8 @@ Result<bool> CopyInKernel(CopyRange& range) {
     const ssize_t copied =
         copy_file_range(range.source, &from, range.target, &to, NextLength(range), 0);
     if (copied < 0 && errno == EINTR) continue;
-    if (copied < 0 && (IsUnsupported(errno) || errno == EXDEV)) return false;
+    // EPERM: what some sandboxes say of calls that they do not know.
+    if (copied < 0 && (IsUnsupported(errno) || errno == EXDEV || errno == EPERM)) return false;
     if (copied < 0) return Status::System(errno, "copyfile");
     // Some file systems say so of files that are not at their end: reading will tell.
     if (copied == 0) return false;

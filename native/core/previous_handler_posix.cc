@@ -1,6 +1,14 @@
+#ifdef __APPLE__
+#include <sys/ucontext.h>
+#else
+#include <ucontext.h>
+#endif
+
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 
 #include "core/previous_handler.h"
 
@@ -33,42 +41,56 @@ bool IsSame(const struct sigaction& a, const struct sigaction& b) {
                                         : a.sa_handler == b.sa_handler;
 }
 
-// Signals that are being passed on, by where their siginfo_t is: on the stack of their thread.
+// A signal that is being passed on. Noted in its ucontext_t, by a chain that begins at `uc_link`:
+// the system writes that anew for each signal (nullptr) and does not read it again, so that nothing
+// is left of a signal whose handler does not return (siglongjmp), nor of a thread that ends.
 //
 // The handler that took the place of ours may pass on to ours (another copy of this addon does),
-// and ours to that one, for ever. Whoever is passed the same signal again knows of that, and goes
-// to the handler that was there first.
-constexpr size_t kMostAtOnce = 64;
-std::array<std::atomic<const siginfo_t*>, kMostAtOnce> passed_on;
-
-bool IsPassedOn(const siginfo_t* info) {
-  for (const auto& other : passed_on) {
-    if (other.load(std::memory_order_relaxed) == info) return true;
-  }
-  return false;
-}
-
+// and ours to that one, for ever. Whoever is passed the same signal again finds its own note, and
+// goes to the handler that was there first.
 class PassingOn {
  public:
-  explicit PassingOn(const siginfo_t* info) {
-    for (auto& place : passed_on) {
-      const siginfo_t* free = nullptr;
-      if (!place.compare_exchange_strong(free, info, std::memory_order_relaxed)) continue;
-      place_ = &place;
-      return;
-    }
+  explicit PassingOn(ucontext_t& context)
+      : note_{kMark, &records, context.uc_link}, context_(context) {
+    Link(&note_);
   }
-  ~PassingOn() {
-    if (place_ != nullptr) place_->store(nullptr, std::memory_order_relaxed);
-  }
+  ~PassingOn() { Link(note_.before); }
   PassingOn(const PassingOn&) = delete;
   PassingOn& operator=(const PassingOn&) = delete;
 
-  // Otherwise more threads pass on at once than there are places.
-  bool noted() const { return place_ != nullptr; }
+  // Whether this copy of the addon is passing it on already.
+  static bool IsNoted(const ucontext_t& context) {
+    for (const ucontext_t* link = context.uc_link; link != nullptr;) {
+      // What others put there is a ucontext_t, of which a note is the size of a part.
+      Note note;
+      std::memcpy(&note, link, sizeof note);
+      if (note.mark != kMark) return false;
+      if (note.owner == &records) return true;
+      link = note.before;
+    }
+    return false;
+  }
 
  private:
-  std::atomic<const siginfo_t*>* place_ = nullptr;
+  // Of every copy, of every version: what it looks like never changes.
+  struct Note {
+    uint64_t mark;
+    const void* owner;
+    ucontext_t* before;
+  };
+  static_assert(sizeof(Note) <= sizeof(ucontext_t));
+
+  // By way of an integer: compilers warn of addresses that outlive what is there, which these do
+  // not.
+  void Link(const void* link) {
+    const volatile auto address = reinterpret_cast<uintptr_t>(link);
+    context_.uc_link = reinterpret_cast<ucontext_t*>(address);
+  }
+
+  static constexpr uint64_t kMark = 0x7361666574656e73;
+
+  Note note_;
+  ucontext_t& context_;
 };
 
 // What the system does without a handler: it ends the process, as soon as this one returns, which
@@ -97,9 +119,10 @@ bool SetPreviousHandler(const struct sigaction& action) {
 }
 
 void CallPreviousHandler(int signal, siginfo_t* info, void* context) {
-  const bool again = IsPassedOn(info);
-  const PassingOn passing(info);
-  const size_t record = again || !passing.noted() ? 0 : current.load(std::memory_order_acquire);
+  auto& interrupted = *static_cast<ucontext_t*>(context);
+  const size_t record =
+      PassingOn::IsNoted(interrupted) ? 0 : current.load(std::memory_order_acquire);
+  const PassingOn passing(interrupted);
   const struct sigaction& action = records[record];
   if (action.sa_handler == SIG_DFL) return DoDefault(signal);
   if (action.sa_handler == SIG_IGN) {

@@ -1,17 +1,11 @@
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <vector>
 
+#include "core/memory.h"
 #include "core/residency.h"
-
-#ifdef __APPLE__
-#include <mach/mach.h>
-#else
-#include <sys/uio.h>
-#endif
 
 #if defined(__linux__) && !defined(MADV_POPULATE_READ)
 #define MADV_POPULATE_READ 22  // linux/mman.h of Linux 5.14
@@ -35,29 +29,20 @@ ByteRange InnerPages(ByteRange range) {
   return {begin, end > begin ? end - begin : 0};
 }
 
-// Reads a byte of every page through the system, which says EFAULT where a plain read would raise
-// SIGBUS.
+// A page at a time.
 Status TouchPages(const std::byte* begin, uint64_t length) {
+  const auto address = reinterpret_cast<uintptr_t>(begin);
   const uint64_t page = Mapping::PageBytes();
   for (uint64_t offset = 0; offset < length; offset += page) {
-    std::byte target{};
-#ifdef __APPLE__
-    vm_size_t copied = 0;
-    const auto address = reinterpret_cast<vm_address_t>(begin + offset);
-    const auto into = reinterpret_cast<vm_address_t>(&target);
-    if (vm_read_overwrite(mach_task_self(), address, 1, into, &copied) != KERN_SUCCESS) {
-      return Status::System(EFAULT, "madvise");
-    }
-#else
-    const iovec to{&target, 1};
-    const iovec from{const_cast<std::byte*>(begin + offset), 1};
-    if (process_vm_readv(getpid(), &to, 1, &from, 1, 0) != 1) {
-      return Status::System(errno, "madvise");
-    }
-#endif
+    if (!IsReadable(address + offset)) return Status::System(EFAULT, "madvise");
   }
   return Status::Ok();
 }
+
+#ifdef __linux__
+// Whether it is the call that is refused: Linux before 5.14, and sandboxes, have no such advice.
+bool IsUnsupported(int error) { return error == EINVAL || error == ENOSYS || error == EPERM; }
+#endif
 
 // Reads whole pages into memory and maps them.
 Status MapPages(std::byte* begin, uint64_t length) {
@@ -67,7 +52,7 @@ Status MapPages(std::byte* begin, uint64_t length) {
     result = madvise(begin, length, MADV_POPULATE_READ);
   } while (result != 0 && (errno == EINTR || errno == EAGAIN));
   if (result == 0) return Status::Ok();
-  if (errno != EINVAL) return Status::System(errno, "madvise");  // EINVAL: before Linux 5.14
+  if (!IsUnsupported(errno)) return Status::System(errno, "madvise");
 #endif
   return TouchPages(begin, length);
 }
@@ -85,10 +70,12 @@ Status PageIn(const Mapping& mapping, ByteRange range) {
   while (pages.length > page) {
     const uint64_t half = pages.length / page / 2 * page;
     status = MapPages(mapping.At(pages.offset), half);
-    if (status.error == EFAULT) {
+    if (status.ok()) {
+      pages = {pages.offset + half, pages.length - half};
+    } else if (status.error == EFAULT) {
       pages.length = half;
     } else {
-      pages = {pages.offset + half, pages.length - half};
+      return status;  // which says nothing of what is lost
     }
   }
   NoteLost(mapping.At(pages.offset));

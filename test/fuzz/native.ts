@@ -68,7 +68,13 @@ export async function fuzzNative(
     compiler,
     sanitizers: 'fuzzer-no-link,address,undefined',
     linkWith: 'fuzzer,address,undefined',
-    without: ['checks_main.cc', 'threads.cc', 'threads_guard.cc'],
+    without: [
+      'checks_main.cc',
+      'handlers_that_leave.cc',
+      'refused_calls.cc',
+      'threads.cc',
+      'threads_guard.cc',
+    ],
   });
   const work = mkdtempSync(join(tmpdir(), 'safetensors-mmap-fuzz-'));
   const findings = join(root, 'out', 'fuzz', 'findings');

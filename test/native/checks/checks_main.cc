@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "alone.h"
 #include "random.h"
 #include "targets.h"
 #include "threads.h"
@@ -17,16 +18,18 @@ struct Check {
   void (*run)(uint64_t rounds, uint64_t seed);
 };
 
-constexpr Check kThreadChecks[] = {
+constexpr Check kOtherChecks[] = {
     {"targets-on-threads", TargetsOnThreads},
     {"shared-mapping", SharedMapping},
     {"shared-range", SharedRange},
     {"shared-lost-pages", LostPages},
     {"shared-places", GuardedPlaces},
+    {"handlers-that-leave", HandlersThatLeave},
+    {"refused-calls", RefusedCalls},
 };
 
 int Run(std::string_view name, uint64_t rounds, uint64_t seed) {
-  for (const Check& check : kThreadChecks) {
+  for (const Check& check : kOtherChecks) {
     if (name == check.name) return check.run(rounds, seed), 0;
   }
   for (const Target& target : kTargets) {
@@ -50,6 +53,6 @@ int main(int count, char** arguments) {
                std::strtoull(arguments[3], nullptr, 10));
   }
   for (const Target& target : kTargets) std::printf("%s\n", target.name);
-  for (const Check& check : kThreadChecks) std::printf("%s\n", check.name);
+  for (const Check& check : kOtherChecks) std::printf("%s\n", check.name);
   return count == 1 ? 0 : 2;
 }

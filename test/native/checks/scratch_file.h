@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -23,10 +24,18 @@ inline std::vector<uint8_t> Pattern(uint64_t length) {
   return bytes;
 }
 
+// The name of something new in the system's folder for temporary files, as mkstemp takes it.
+inline std::string ScratchName() {
+  std::error_code error;
+  const std::filesystem::path folder = std::filesystem::temp_directory_path(error);
+  EXPECT(!error);
+  return folder / "safetensors-mmap-XXXXXX";
+}
+
 class ScratchFile {
  public:
   explicit ScratchFile(uint64_t length) {
-    std::string path = "/tmp/safetensors-mmap-XXXXXX";
+    std::string path = ScratchName();
     descriptor_ = mkstemp(path.data());
     EXPECT(descriptor_ >= 0);
     const std::vector<uint8_t> bytes = Pattern(length);

@@ -1,3 +1,4 @@
+#include "core/mapping.h"
 #include "core/memory.h"
 #include "exact.h"
 #include "expect.h"
@@ -16,6 +17,8 @@ void LargeMemory(Input input) {
   PreferHugePages(memory.span());
   EXPECT(IsTouched(memory.span()) || length == 0);
   EXPECT(CheckEndReadable(memory.span()).ok());
+  const uintptr_t last = reinterpret_cast<uintptr_t>(memory.data() + length);
+  EXPECT(IsReadable(last / Mapping::PageBytes() * Mapping::PageBytes()));
   for (size_t i = 0; i < length; i += 61) EXPECT(memory.data()[i] == std::byte{0xa5});
 }
 

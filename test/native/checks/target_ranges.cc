@@ -91,6 +91,11 @@ class Range {
 
 void Ranges(Input input) {
   const uint64_t page = Mapping::PageBytes();
+  // As much as a header may claim: there, or refused.
+  const uint64_t claimed = input.Size(kRangePages * page);
+  const auto reserved = Mapping::Reserve(claimed);
+  EXPECT(reserved.ok() ? reserved.value->length() == claimed : reserved.status.error == ENOMEM);
+
   const uint64_t length = input.Below(kRangePages * page);
   Range range(length);
   while (!input.empty()) {

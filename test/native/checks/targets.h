@@ -8,15 +8,24 @@
 
 namespace safetensors::test {
 
-void Gathering(Input input);    // AreWithin, Gather, GatherMapped
-void Kernels(Input input);      // decoding and encoding, by every set
-void Blocks(Input input);       // DecodeTiles, DecodeMxfp4
-void Names(Input input);        // NameIndex
-void Ranges(Input input);       // Mapping; PageIn, ReadAhead, ResidentBytes, DropPages
+// What of core/ and kernels/ takes sizes, places or texts from outside, and what drives it:
+void Gathering(Input input);    // AreWithin, Gather, GatherMapped; Cursor and ForEachPart by those
+void Kernels(Input input);      // the kernels of decoding and encoding, of every set
+void Blocks(Input input);       // DecodeTiles, DecodeMxfp4; the scaled kernels
+void Names(Input input);        // NameIndex::InsertDistinct
+void Texts(Input input);        // AsciiEnd, TextMarker
+void Ranges(Input input);       // Mapping::Reserve, MapFile, Contains; PageIn, ReadAhead,
+                                // ResidentBytes, DropPages
 void PagingIn(Input input);     // PageInJob
+void Losses(Input input);       // Mapping::Guard, LostFrom; FaultGuard::Watch, LostFrom, NoteLost;
+                                // CheckEndReadable of mapped memory; the handler; GuardedRanges
 void Files(Input input);        // File::Read
+void Paths(Input input);        // File::Open, File::Look, IsRiskyToMap
 void Outputs(Input input);      // Copy, Preallocate
-void LargeMemory(Input input);  // PopulatePages, PreferHugePages, IsTouched, CheckEndReadable
+void LargeMemory(Input input);  // PopulatePages, PreferHugePages, IsTouched, IsReadable,
+                                // CheckEndReadable
+// And what does not: KeepFaultHandler, SetPreviousHandler, CallPreviousHandler (alone.h drives
+// them), IsMapRefusal, AvailableKernels, FinishStores.
 
 struct Target {
   const char* name;
@@ -24,9 +33,9 @@ struct Target {
 };
 
 inline constexpr Target kTargets[] = {
-    {"gather", Gathering}, {"kernels", Kernels}, {"blocks", Blocks},
-    {"names", Names},      {"ranges", Ranges},   {"page-in", PagingIn},
-    {"file", Files},       {"output", Outputs},  {"memory", LargeMemory},
+    {"gather", Gathering}, {"kernels", Kernels}, {"blocks", Blocks},    {"names", Names},
+    {"text", Texts},       {"ranges", Ranges},   {"page-in", PagingIn}, {"losses", Losses},
+    {"file", Files},       {"paths", Paths},     {"output", Outputs},   {"memory", LargeMemory},
 };
 
 }  // namespace safetensors::test
