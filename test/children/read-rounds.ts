@@ -1,7 +1,7 @@
 /** Reads the tensors of a file with the backend 'read', so many times; prints what the process held. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { safeOpen, safeOpenSync } from 'safetensors-mmap';
-import { collectGarbage, holdings } from './support/process.js';
+import { collectGarbage, holdingsOverRounds } from './support/process.js';
 
 const [path, mode, roundsText] = process.argv.slice(2);
 const rounds = Number(roundsText);
@@ -38,9 +38,8 @@ const run = (count: number) =>
 
 const peakBefore = peakBytes();
 await run(Math.ceil(rounds / 4));
-await collectGarbage();
-const before = holdings(path);
-const bytes = await run(rounds);
-const peakGrowth = peakBytes() - peakBefore;
-await collectGarbage();
-console.log(JSON.stringify({ bytes, before, after: holdings(path), peakGrowth }));
+let bytes = 0;
+const held = await holdingsOverRounds(path, rounds, async (count) => {
+  bytes += await run(count);
+});
+console.log(JSON.stringify({ bytes, held, peakGrowth: peakBytes() - peakBefore }));

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 
 /** What this process holds of a file, and in all. Linux tells; elsewhere these are `undefined`. */
 export interface Holdings {
@@ -32,6 +32,24 @@ export async function collectGarbage(): Promise<void> {
 
 const STRETCHES = 4;
 
+/** V8 frees the memory of buffers on a thread of its own, in its own time: it is waited for while it does. */
+const QUIET_LOOKS = 3;
+const MOST_LOOKS = 50;
+const PAUSE_MS = 10;
+
+async function settledHoldings(path: string): Promise<Holdings> {
+  await collectGarbage();
+  let held = holdings(path);
+  for (let looks = 0, quiet = 0; quiet < QUIET_LOOKS && looks < MOST_LOOKS; looks++) {
+    await sleep(PAUSE_MS);
+    await collectGarbage();
+    const now = holdings(path);
+    quiet = now.rssBytes < held.rssBytes ? 0 : quiet + 1;
+    held = now;
+  }
+  return held;
+}
+
 /**
  * What the process holds before rounds, and after each of the stretches that they are run in, its
  * garbage collected: see `expectNoLeak`. Needs --expose-gc.
@@ -41,13 +59,11 @@ export async function holdingsOverRounds(
   rounds: number,
   run: (rounds: number) => void | Promise<void>,
 ): Promise<Holdings[]> {
-  await collectGarbage();
-  const held = [holdings(path)];
+  const held = [await settledHoldings(path)];
   for (let stretch = 0; stretch < STRETCHES; stretch++) {
     const [from, to] = [stretch, stretch + 1].map((i) => Math.round((rounds * i) / STRETCHES));
     await run(to - from);
-    await collectGarbage();
-    held.push(holdings(path));
+    held.push(await settledHoldings(path));
   }
   return held;
 }
