@@ -12,18 +12,18 @@ export interface Examined extends Disposable {
  * layout, and with `'data'` their bytes too, read from the disk by one process alone.
  *
  * @throws {SafetensorsError} for all that the format refuses; FILE_CHANGED, MEMORY_LIMIT
- * @throws {Error} when it is no encoder
+ * @throws {Error} when it is no encoder; the reason of the signal
  */
 export async function examine(
   path: string,
   depth: 'headers' | 'data',
-  onProgress?: (progress: PrefetchProgress) => void,
+  options?: { onProgress?: (progress: PrefetchProgress) => void; signal?: AbortSignal },
 ): Promise<Examined> {
   const { config, digest } = await readModelFolder(path);
   const model = await openModel(path);
   try {
     checkLayout(model, config);
-    if (depth === 'data') await model.prefetch(undefined, { onProgress });
+    if (depth === 'data') await model.prefetch(undefined, options);
     const release = { path, version: model.version, digest };
     return { release, [Symbol.dispose]: () => model.close() };
   } catch (error) {

@@ -2,20 +2,17 @@ import cluster, { type Worker } from 'node:cluster';
 import { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PrefetchProgress, SafetensorsErrorCode } from 'safetensors-mmap';
+import { ask, expectGreeting } from './ask.ts';
 import { examine } from './examine.ts';
-import {
-  failureOf,
-  type Hello,
-  type Order,
-  RefusedError,
-  type Release,
-  type Reply,
-} from './messages.ts';
+import { failureOf, type Order, type Release } from './messages.ts';
 import type { ServerOptions } from './options.ts';
 
 /** Between the end of a worker and its replacement: at first, and at most when those end too. */
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
+
+/** For processes that are killed to be gone. */
+const LAST_MOMENT_MS = 1000;
 
 const FILE_CHANGED: SafetensorsErrorCode = 'ERR_SAFETENSORS_FILE_CHANGED';
 
@@ -36,19 +33,17 @@ export class Fleet extends EventEmitter<FleetEvents> {
   #release: Release | undefined;
   /** Changes are made one after another. */
   #turn: Promise<unknown> = Promise.resolve();
-  #orders = 0;
   /** Workers in a row that did not come to serve. */
   #failures = 0;
-  #ending = false;
+  /** Aborted when all is to end. */
+  readonly #end = new AbortController();
   readonly #serving = new WeakSet<Worker>();
-  /** Of each worker: when it listens to what it is asked, or has ended. */
-  readonly #greetings = new WeakMap<Worker, Promise<void>>();
 
   constructor(options: ServerOptions) {
     super();
     this.#options = options;
     cluster.on('exit', (worker, code, signal) => {
-      if (this.#ending) return;
+      if (this.#end.signal.aborted) return;
       this.emit('lost', worker, signal ?? `exit code ${code}`);
       void this.#replace();
     });
@@ -82,6 +77,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
   /**
    * Replaces the model that is served, or leaves it.
    * @throws {SafetensorsError}, {Error} for what is wrong with the new one
+   * @throws {WorkerLostError}
    */
   install(path: string): Promise<Release> {
     return this.#inTurn(() => this.#install(path));
@@ -89,7 +85,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
 
   /** Ends all workers when their last request is answered. @returns Whether they were in time. */
   async end(): Promise<boolean> {
-    this.#ending = true;
+    this.#end.abort(new Error('the server is ending'));
     const { workers } = this;
     const late = new AbortController();
     const deadline = sleep(this.#options.drainSeconds * 1000, false, { signal: late.signal });
@@ -98,12 +94,14 @@ export class Fleet extends EventEmitter<FleetEvents> {
     deadline.catch(() => {});
     late.abort();
     for (const worker of workers) if (!worker.isDead()) worker.process.kill('SIGKILL');
+    await Promise.race([ended, sleep(LAST_MOMENT_MS)]);
     return inTime;
   }
 
   async #endWorker(worker: Worker): Promise<void> {
     const exit = new Promise((resolve) => worker.once('exit', resolve));
-    await this.#ask(worker, { type: 'drain' }).catch(() => {});
+    // Whoever is not done by then is ended by `end`.
+    await ask(worker, { type: 'drain' }, this.#options.drainSeconds + 1).catch(() => {});
     if (worker.isDead()) return;
     if (worker.isConnected()) worker.disconnect();
     await exit;
@@ -112,7 +110,10 @@ export class Fleet extends EventEmitter<FleetEvents> {
   async #install(path: string): Promise<Release> {
     const depth = this.#options.loading === 'mmap' ? 'data' : 'headers';
     // Kept open until the end: its pages stay in memory until the workers have them.
-    using examined = await examine(path, depth, (progress) => this.emit('prefetch', progress));
+    using examined = await examine(path, depth, {
+      onProgress: (progress) => this.emit('prefetch', progress),
+      signal: this.#end.signal,
+    });
     const { release } = examined;
     try {
       await this.#all({ type: 'prepare', release });
@@ -131,7 +132,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
     await sleep(Math.min(FIRST_PAUSE_MS * 2 ** this.#failures, LONGEST_PAUSE_MS));
     await this.#inTurn(async () => {
       const release = this.#release;
-      if (release === undefined || this.#ending) return;
+      if (release === undefined || this.#end.signal.aborted) return;
       const worker = this.#fork();
       try {
         await this.#ask(worker, { type: 'prepare', release });
@@ -160,34 +161,12 @@ export class Fleet extends EventEmitter<FleetEvents> {
 
   #fork(): Worker {
     const worker = cluster.fork();
-    const greeting = new Promise<void>((resolve) => {
-      worker.on('message', ({ type }: Hello | Reply) => type === 'hello' && resolve());
-      worker.on('exit', () => resolve());
-    });
-    this.#greetings.set(worker, greeting);
+    expectGreeting(worker);
     return worker;
   }
 
-  async #ask(worker: Worker, order: Order): Promise<void> {
-    await this.#greetings.get(worker);
-    const id = this.#orders++;
-    await new Promise<void>((resolve, reject) => {
-      const settle = (error?: Error) => {
-        worker.off('message', onMessage);
-        worker.off('exit', onExit);
-        if (error) reject(error);
-        else resolve();
-      };
-      const onMessage = (reply: Reply) => {
-        if (reply.type !== 'reply' || reply.id !== id) return;
-        settle(reply.failure && new RefusedError(reply.failure));
-      };
-      const onExit = () => settle(new Error(`worker ${worker.id} has ended`));
-      worker.on('message', onMessage);
-      worker.on('exit', onExit);
-      if (worker.isDead()) onExit();
-      else worker.send({ ...order, id });
-    });
+  #ask(worker: Worker, order: Order): Promise<void> {
+    return ask(worker, order, this.#options.workerSeconds);
   }
 
   #inTurn<R>(work: () => Promise<R>): Promise<R> {

@@ -2,15 +2,21 @@ import { resolve } from 'node:path';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { AggregatorRegistry, Counter, Gauge, register } from 'prom-client';
 import { ApiError, errorBody, sendError, sendNotFound } from './api-error.ts';
+import { WorkerLostError } from './ask.ts';
 import type { Fleet } from './fleet.ts';
 import { failureOf } from './messages.ts';
 import type { ServerOptions } from './options.ts';
 
+/** What this machine calls itself. */
+const LOOPBACK = ['localhost', '127.0.0.1', '[::1]'];
+
 /** What those who run the server ask and order, apart from what clients reach. */
 export function buildOperator(fleet: Fleet, options: ServerOptions): FastifyInstance {
   const app = Fastify({ logger: { level: 'warn' } });
+  app.removeContentTypeParser('text/plain');
   app.setErrorHandler(sendError);
   app.setNotFoundHandler(sendNotFound);
+  app.addHook('onRequest', async ({ headers }) => checkHost(headers.host, options));
 
   const swaps = new Counter({
     name: 'model_swaps_total',
@@ -51,12 +57,27 @@ export function buildOperator(fleet: Fleet, options: ServerOptions): FastifyInst
       swaps.inc({ result: 'done' });
       return { release, seconds: (performance.now() - begin) / 1000 };
     } catch (error) {
-      swaps.inc({ result: 'refused' });
       const { message, code } = failureOf(error);
+      if (error instanceof WorkerLostError) {
+        swaps.inc({ result: 'failed' });
+        throw new ApiError(503, `${message}: the earlier model stays`, { code, retryAfter: 1 });
+      }
+      swaps.inc({ result: 'refused' });
       return reply.code(422).send(errorBody(422, message, { param: 'path', code }));
     }
   });
   return app;
+}
+
+/**
+ * Whoever else a page in a browser says that this address is called, it may then ask it as if it were its own.
+ * @throws {ApiError}
+ */
+function checkHost(host = '', { operatorHosts }: ServerOptions): void {
+  const name = host.toLowerCase().replace(/:\d*$/, '').replace(/\.$/, '');
+  if ([...LOOPBACK, ...operatorHosts].includes(name)) return;
+  const message = `${JSON.stringify(name)} is not what this port may be asked as: see --operator-host`;
+  throw new ApiError(403, message, { code: 'host_not_allowed' });
 }
 
 function showPrefetch(fleet: Fleet): void {

@@ -135,6 +135,40 @@ describe('a worker that is killed', () => {
   });
 });
 
+describe('a worker that hangs', () => {
+  it('fails a swap in time, and is replaced; the next swap is done', async () => {
+    await using server = await Server.ready(first, '--worker-seconds', '2');
+    const [hung] = server.workers;
+    process.kill(hung, 'SIGSTOP');
+    const { status, headers, body } = await server.swap(second);
+    expect(status).toBe(503);
+    expect(headers.get('retry-after')).toBe('1');
+    expect(body.error).toMatchObject({ type: 'server_error', code: 'worker_lost' });
+    expect(body.error).toMatchObject({
+      message: expect.stringContaining(`worker ${hung} was not done with "prepare" after 2 s`),
+    });
+    await server.until(async () => {
+      const { status } = await request(`${server.operator}/healthz`);
+      return status === 200 && server.workers.length === 2 && !server.workers.includes(hung);
+    });
+    expect(await server.version()).toBe(await versionOf(first));
+    expect((await server.swap(second)).status).toBe(200);
+    for (let i = 0; i < 6; i++) {
+      const { headers } = await server.embed(tokens);
+      expect(headers.get('x-model-version')).toBe(await versionOf(second));
+    }
+  });
+
+  it('does not keep the server from its end', async () => {
+    const server = await Server.ready(first, '--drain-seconds', '1');
+    const { workers } = server;
+    process.kill(workers[0], 'SIGSTOP');
+    expect(await server.stop()).toBe(1);
+    expect(server.stderr).toContain('still under way');
+    for (const pid of workers) expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+  });
+});
+
 describe('files that are replaced under the path that is served', () => {
   it('are served after SIGHUP when they are good, and when a worker could not open the earlier ones', async () => {
     const path = join(folder, 'replaced');

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import http from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../support/temporary.ts';
@@ -209,6 +210,47 @@ describe('the server', () => {
     expect(after.get('model_prefetch_bytes')).toBe(after.get('model_bytes'));
     expect(after.get('model_prefetch_total_bytes')).toBe(after.get('model_bytes'));
     expect(after.get('process_page_faults_total{kind="minor"}')).toBeGreaterThan(1000);
+  });
+
+  it('lets nobody ask the operator as another host than itself, or one that it was told', async () => {
+    await using named = await Server.ready(model, '--operator-host', 'metrics.example');
+    const { port } = new URL(named.operator);
+    const asked = (host: string, path = '/metrics', method = 'GET') =>
+      new Promise<{ status: number | undefined; body: string }>((resolve, reject) => {
+        const asking = http.request(
+          named.operator + path,
+          { method, headers: { host } },
+          (answer) => {
+            answer.setEncoding('utf8').once('data', (body) => {
+              resolve({ status: answer.statusCode, body });
+              answer.destroy();
+            });
+          },
+        );
+        asking.on('error', reject).end();
+      });
+    const own = ['127.0.0.1', 'localhost', 'LOCALHOST.', '[::1]', 'metrics.example'];
+    for (const host of own.flatMap((name) => [name, `${name}:${port}`])) {
+      expect({ host, ...(await asked(host)) }).toMatchObject({ host, status: 200 });
+    }
+    const others = ['evil.example', `evil.example:${port}`, 'localhost.evil.example', '10.0.0.1'];
+    for (const host of others) {
+      for (const [path, method] of [
+        ['/metrics', 'GET'],
+        ['/healthz', 'GET'],
+        ['/model', 'POST'],
+      ]) {
+        const { status, body } = await asked(host, path, method);
+        expect({ host, path, status }).toEqual({ host, path, status: 403 });
+        expect(JSON.parse(body)).toEqual(refusal(null, 'host_not_allowed'));
+      }
+    }
+  });
+
+  it('takes an order of the operator as JSON alone, which a page of another site cannot send', async () => {
+    const { status, body } = await request(`${server.operator}/model`, '{}', 'text/plain');
+    expect(status).toBe(415);
+    expect(body).toEqual(refusal(null));
   });
 
   it('says what is wrong with its arguments, or with its model', async () => {

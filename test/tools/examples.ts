@@ -4,7 +4,8 @@
  */
 import { installAndCompile, report, runTests } from './installed.ts';
 
-const EXAMPLES = ['examples/encoder', 'examples/model-server'];
+/** The server first: it compiles files of the encoder, whose packages need not be there. */
+const EXAMPLES = ['examples/model-server', 'examples/encoder'];
 
 const compiled = EXAMPLES.map(installAndCompile);
 report('examples', !compiled.includes(false), [runTests('test/examples')]);
