@@ -117,6 +117,22 @@ describe('a checkpoint', () => {
     expect([...(all.get('part')?.data ?? [])]).toEqual([1, 2]);
   });
 
+  it('writes tensors whose names the metadata has keys of, instead of links that would replace those', async () => {
+    const three = named(['format', tensor()], ['a', tensor()], ['mine', tensor()]);
+    const { file, tensors } = await converted(three, { 0: FLOATS }, { metadata: { mine: 'x' } });
+    expect(tensors.metadata).toEqual({ format: 'pt', mine: 'x', a: 'format' });
+    expect([...tensors.keys()].sort()).toEqual(['format', 'mine']);
+    expect([...file.links]).toEqual([['a', 'format']]);
+    const all = [...withLinks(tensors)].map(([name, { data }]) => [name, [...data]]);
+    expect(all.sort()).toEqual(['a', 'format', 'mine'].map((name) => [name, [1, 2, 3, 4]]));
+  });
+
+  it('has no link from its format to a tensor of that name', async () => {
+    const { tensors } = await converted(named(['pt', tensor()], ['tied', tensor()]), { 0: FLOATS });
+    expect(tensors.metadata).toEqual({ format: 'pt', tied: 'pt' });
+    expect([...linksOf(tensors)]).toEqual([['tied', 'pt']]);
+  });
+
   it('tells its storages from its numpy arrays', async () => {
     const other = Buffer.from(Float32Array.of(5, 6, 7, 8).buffer);
     const value = named(

@@ -83,7 +83,8 @@ function plan(checkpoint: Checkpoint, options: PlanOptions): FilePlan {
     names.add(name);
     planned.push(planTensor(name, leaf, checkpoint));
   }
-  const { tensors, links } = unshare(planned, file.path);
+  const metadata = new Map([['format', 'pt'], ...options.metadata]);
+  const { tensors, links } = unshare(planned, file.path, new Set(metadata.keys()));
   checkSize(tensors, file.path);
   return {
     checkpoint,
@@ -92,7 +93,7 @@ function plan(checkpoint: Checkpoint, options: PlanOptions): FilePlan {
     links,
     target: options.target,
     // As the reference's converter has it: a dropped name, and the one that stands for it.
-    metadata: new Map([['format', 'pt'], ...options.metadata, ...links]),
+    metadata: new Map([...metadata, ...links]),
     key: flattened.key,
     others: flattened.others,
     leftOut: flattened.leftOut,

@@ -1,5 +1,17 @@
 import type { AnyTensor, Container } from '../index.ts';
 
+/** What `format` says by itself, whatever tensors are called: the libraries that write it, and this package. */
+const FORMATS: ReadonlySet<string> = new Set([
+  'pt',
+  'np',
+  'tf',
+  'flax',
+  'jax',
+  'mlx',
+  'paddle',
+  'gguf',
+]);
+
 /**
  * The tensors of a container by name, with those that {@link convertCheckpoint} recorded as links: names
  * that its checkpoint had for the memory of another tensor. Both names lead to the same tensor.
@@ -19,6 +31,7 @@ export function withLinks(container: Container): Map<string, AnyTensor> {
 export function linksOf(container: Container): Map<string, string> {
   const links = new Map<string, string>();
   for (const [name, target] of Object.entries(container.metadata)) {
+    if (name === 'format' && FORMATS.has(target)) continue;
     if (!container.has(name) && container.has(target)) links.set(name, target);
   }
   return links;

@@ -18,9 +18,17 @@ export interface Unshared {
  * The reference also drops what is another view of the kept one, as its transpose or a part of it, and
  * records the same link. That loses how they differ; here such a view is a tensor of its own.
  *
+ * Links are keys of the metadata. The reference drops one whose key the metadata has already, and nothing says that
+ * there was such a tensor; here a tensor of that name is written, so that no link is lost and no key overwritten.
+ *
+ * @param taken Keys that the metadata has already.
  * @throws {SafetensorsError} SHARED_TENSORS
  */
-export function unshare(tensors: readonly CheckpointTensor[], path: string): Unshared {
+export function unshare(
+  tensors: readonly CheckpointTensor[],
+  path: string,
+  taken: ReadonlySet<string>,
+): Unshared {
   const links = new Map<string, string>();
   for (const group of overlapping(tensors)) {
     if (group.length < 2) continue;
@@ -42,8 +50,11 @@ export function unshare(tensors: readonly CheckpointTensor[], path: string): Uns
       else same.push(tensor);
     }
     for (const same of byIdentity.values()) {
-      const [kept, ...others] = same.sort((a, b) => compareCodePoints(a.name, b.name));
-      for (const other of others) links.set(other.name, kept.name);
+      same.sort((a, b) => compareCodePoints(a.name, b.name));
+      const kept = same.find(({ name }) => taken.has(name)) ?? same[0];
+      for (const { name } of same) {
+        if (name !== kept.name && !taken.has(name)) links.set(name, kept.name);
+      }
     }
   }
   return { tensors: tensors.filter(({ name }) => !links.has(name)), links };
