@@ -326,6 +326,57 @@ describe('a checkpoint is refused', () => {
     },
   );
 
+  const dtypeOf = (code: string, copied = py.true) =>
+    py.call(py.global('numpy', 'dtype'), py.text(code), py.false, copied);
+  const dtypeState = (order: string, ...fields: Code[]) => {
+    const plain = [py.none, py.none, py.none, py.int(-1), py.int(-1), py.int(0)];
+    return py.tuple(py.int(3), py.text(order), ...fields, ...plain.slice(fields.length));
+  };
+  const little = py.build(dtypeOf('f4'), dtypeState('<'));
+  const scalar = (...args: Code[]) =>
+    py.call(py.global('numpy._core.multiarray', 'scalar'), ...args);
+  const arrayOf = (state: Code) => {
+    const reconstruct = py.global('numpy._core.multiarray', '_reconstruct');
+    const start = [py.tuple(py.int(0)), py.bytes(Buffer.from('b'))];
+    return py.build(py.call(reconstruct, py.global('numpy', 'ndarray'), ...start), state);
+  };
+  const arrayState = (type: Code, fortran: Code, data: Code) =>
+    py.tuple(py.int(1), py.tuple(py.int(4)), type, fortran, data);
+  const one = py.bytes(FLOATS.subarray(0, 4));
+
+  it.each<[string, Code]>([
+    ['with fields', py.build(dtypeOf('f4'), dtypeState('<', py.none, py.tuple(py.text('x'))))],
+    ['of another version', py.build(dtypeOf('f4'), py.tuple(py.int(3), py.text('<')))],
+    ['that is not copied', py.build(dtypeOf('f4', py.false), dtypeState('>'))],
+    ['that gets two states', py.build(little, dtypeState('>'))],
+    [
+      'that has been used',
+      py.list(scalar(py.put(1, little), one), py.build(py.get(1), dtypeState('>'))),
+    ],
+  ])('for a dtype of numpy %s, which numpy may read in another way', async (_, type) => {
+    const error = await refusal(checkpoint(named(['w', tensor()], ['type', type]), { 0: FLOATS }));
+    expect(error.code).toBe('ERR_SAFETENSORS_UNSAFE_PICKLE');
+  });
+
+  it.each<[string, Code]>([
+    ['whose order is a number', arrayOf(arrayState(little, py.int(1), py.bytes(FLOATS)))],
+    ['of three arguments', scalar(little, one, py.none)],
+    [
+      'of aligned fields',
+      scalar(py.call(py.global('numpy', 'dtype'), py.text('f4'), py.true), one),
+    ],
+  ])('for an array of numpy %s', async (_, value) => {
+    const error = await refusal(checkpoint(named(['w', value])));
+    expect(error.code).toBe('ERR_SAFETENSORS_UNSAFE_PICKLE');
+  });
+
+  it('for an array of numpy whose bytes are taken away again', async () => {
+    const first = arrayOf(arrayState(py.put(1, little), py.false, py.bytes(FLOATS)));
+    const value = py.build(first, arrayState(py.get(1), py.false, py.text('ABCDEFGHIJKLMNOP')));
+    const error = await refusal(checkpoint(named(['w', value])));
+    expect(error.code).toBe('ERR_SAFETENSORS_UNSUPPORTED_TENSOR');
+  });
+
   it.each(['I010\n', 'I-01\n', 'L010L\n'])(
     'for a number that is octal to some: %j',
     async (line) => {

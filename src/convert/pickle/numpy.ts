@@ -1,3 +1,4 @@
+import { NUMPY_TYPES } from './element-types.ts';
 import { MOST_DIMENSIONS } from './limits.ts';
 import type { CallSite } from './stack.ts';
 import { PyArray, PyArrayType, PyBytes, PyGlobal, PyTuple, type Value } from './values.ts';
@@ -17,7 +18,10 @@ export const NUMPY_NAMES: readonly string[] = [
 
 export function callNumpy(name: string, args: readonly Value[], site: CallSite): Value | undefined {
   if (name === 'numpy.dtype') {
-    return typeof args[0] === 'string' && args.length <= 3 ? new PyArrayType(args[0]) : undefined;
+    const [code, align, copy] = args;
+    if (typeof code !== 'string' || args.length > 3 || isTrue(align)) return undefined;
+    // One that is not copied is numpy's own, which no state changes.
+    return new PyArrayType(code, !isTrue(copy));
   }
   if (RECONSTRUCT.includes(name)) {
     const [type] = args;
@@ -26,6 +30,7 @@ export function callNumpy(name: string, args: readonly Value[], site: CallSite):
   }
   if (SCALAR.includes(name)) {
     const [type, bytes] = args;
+    if (args.length !== 2) return undefined;
     if (!(type instanceof PyArrayType && bytes instanceof PyBytes)) return undefined;
     return filled(type, [], false, bytes);
   }
@@ -35,21 +40,39 @@ export function callNumpy(name: string, args: readonly Value[], site: CallSite):
   return filled(type, dimensions(shape, site), order === 'F', bytes);
 }
 
+/** Of a dtype of plain numbers, behind the byte order: no sub-array, names or fields, no size or flags. */
+const PLAIN_DTYPE: readonly Value[] = [null, null, null, -1, -1, 0];
+
 /** The state of a dtype, or of an array; false where it is none that numpy writes. */
 export function arrayState(target: PyArray | PyArrayType, state: Value, site: CallSite): boolean {
   if (!(state instanceof PyTuple)) return false;
-  if (target instanceof PyArrayType) {
-    const order = state.items[1];
-    target.bigEndian = order === '>';
-    return order === '<' || order === '>' || order === '|' || order === '=';
-  }
+  if (target instanceof PyArrayType) return typeState(target, state.items);
   const [version, shape, type, fortran, bytes] = state.items;
   if (state.items.length !== 5 || version !== 1 || !(type instanceof PyArrayType)) return false;
+  if (typeof fortran !== 'boolean') return false;
   // An array of objects has a list of them; it is no tensor.
+  target.contents = undefined;
   if (!(bytes instanceof PyBytes)) return true;
-  const { contents } = filled(type, dimensions(shape, site), fortran === true, bytes);
+  const { contents } = filled(type, dimensions(shape, site), fortran, bytes);
   target.contents = contents;
   return true;
+}
+
+function typeState(target: PyArrayType, [version, order, ...rest]: readonly Value[]): boolean {
+  const isPlain =
+    version === 3 &&
+    rest.length === PLAIN_DTYPE.length &&
+    PLAIN_DTYPE.every((part, i) => part === rest[i]);
+  // Of fields and sub-arrays, its code says nothing. What is no tensor, as text, has sizes there.
+  if (target.settled || (!isPlain && NUMPY_TYPES.has(target.code))) return false;
+  target.settled = true;
+  target.bigEndian = order === '>';
+  return order === '<' || order === '>' || order === '|' || order === '=';
+}
+
+/** Older versions of numpy wrote numbers. */
+function isTrue(value: Value | undefined): boolean {
+  return value === true || value === 1;
 }
 
 function filled(
@@ -59,6 +82,7 @@ function filled(
   { bytes }: PyBytes,
 ): PyArray {
   const array = new PyArray();
+  type.settled = true;
   array.contents = { type, shape, fortran, bytes };
   return array;
 }

@@ -145,8 +145,11 @@ export class PyTensor {
 export class PyArrayType {
   readonly code: string;
   bigEndian = false;
-  constructor(code: string) {
+  /** Whether a state would come too late: numpy ignores some, and what others change depends on who has seen it. */
+  settled: boolean;
+  constructor(code: string, settled: boolean) {
     this.code = code;
+    this.settled = settled;
   }
 }
 
