@@ -89,6 +89,7 @@ describe('scans of files that are two things', () => {
 
 describe('scans of pickles that do not begin as usual', () => {
   const payload = Buffer.from("0cos\nsystem\n(S'true'\ntR.");
+  const FRAME_OF_40 = [0x95, 40, 0, 0, 0, 0, 0, 0, 0];
   it.each([
     ['bytes', Buffer.from('C\0')],
     ['long bytes', Buffer.from('B\0\0\0\0')],
@@ -96,10 +97,27 @@ describe('scans of pickles that do not begin as usual', () => {
     ['half a surrogate pair', Buffer.from([0x58, 3, 0, 0, 0, 0xed, 0xa0, 0x80])],
     ['a long line', Buffer.from(`V${'a'.repeat(70_000)}\n`)],
     ['a long integer', Buffer.concat([Buffer.from([0x8b, 0, 8, 0, 0]), Buffer.alloc(2048)])],
-  ])('see what comes after %s', async (_, start) => {
+    ['a number that is octal to some', Buffer.from('I010\n')],
+    ['a number in hexadecimal', Buffer.from('I0x1f\n')],
+    ['a number of many digits', Buffer.from(`L${'9'.repeat(5000)}L\n`)],
+    ['a number of Python with an underscore', Buffer.from('L1_0L\n')],
+    ['a float with an underscore', Buffer.from('F1_0.5\n')],
+    ['half a surrogate pair, escaped', Buffer.from('V\\ud800\n')],
+    ['an index of the memo with blanks', Buffer.from('Np 1\n')],
+    ['an object of an extension', Buffer.from([0x4e, 0x30, 0x82, 1])],
+    ['a buffer out of band', Buffer.from([0x4e, 0x30, 0x97, 0x98])],
+    ['an item of what is no list', Buffer.from('I1\nNa')],
+    ['a frame within a frame', Buffer.from([...FRAME_OF_40, ...FRAME_OF_40, 0x4e])],
+  ])('see what comes after %s, and convert nothing', async (_, start) => {
     const within = mkdtempSync(join(folder, 'scan-'));
-    writeFileSync(join(within, 'weights'), Buffer.concat([start, payload]));
+    const path = join(within, 'weights');
+    const behind = Buffer.alloc(40);
+    writeFileSync(path, Buffer.concat([start, payload, behind]));
     expect(await scanCheckpoint(within)).toMatchObject([{ verdict: 'dangerous' }]);
+    writeFileSync(path, Buffer.concat([start, Buffer.from('0}.'), behind]));
+    expect(await scanCheckpoint(path)).toMatchObject([{ verdict: 'unknown' }]);
+    const error = await thrownBy(() => convertCheckpoint(path, join(within, 'out.safetensors')));
+    expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_SAFETENSORS_/) });
   });
 
   it('report in folders what ends early, unless it is no pickle', async () => {

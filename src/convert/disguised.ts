@@ -25,16 +25,8 @@ export async function traceDisguised(file: ByteReader, trace: Trace): Promise<vo
   }
 }
 
-/** How texts and the like end, that begin as a pickle may. */
-const NO_PICKLE = /^(opcode 0x(?!8[234]|9[78])|a value is expected|a mark is expected)/;
-/** Lines of protocol 0 that are no numbers and no strings in Python either. */
-const NO_LINE = /^([ILF][^\n]*[^\s\d+\-_.xXoObBeEaAcCdDfFnNiItTyYlLjJ][^\n]*\n|S[^'"\s])/;
-
 /** Whether a fault is one that Python would have too, of what has begun as a pickle without being one. */
 export function isNoPickle(start: Buffer, fault: unknown): boolean {
   if (!(fault instanceof PickleFault) || start[0] === 0x80 || start[0] === 0x95) return false;
-  if (fault.kind === 'limit') return false;
-  if (fault.kind === 'cut' || NO_PICKLE.test(fault.message)) return true;
-  const firstLine = start.indexOf(0x0a) + 1;
-  return firstLine === fault.at && NO_LINE.test(start.toString('latin1'));
+  return fault.kind === 'cut' || fault.kind === 'refused';
 }

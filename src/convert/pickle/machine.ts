@@ -1,9 +1,18 @@
-import { buildState, callGlobal, isListed, namedValue, persistent } from './globals.ts';
+import { append, FILLINGS, type Fill, setItems } from './containers.ts';
+import {
+  buildState,
+  callGlobal,
+  describeKey,
+  isListed,
+  namedValue,
+  persistent,
+} from './globals.ts';
 import { OBJECT_WORK } from './limits.ts';
 import { isMadeByNew } from './made-by-new.ts';
 import { HIGHEST_PROTOCOL, OP } from './opcodes.ts';
-import type { PickleReader } from './reader.ts';
-import { readScalar } from './scalars.ts';
+import { readOutside } from './outside.ts';
+import { PickleFault, type PickleReader } from './reader.ts';
+import { readMemoIndex, readScalar } from './scalars.ts';
 import { PickleStack } from './stack.ts';
 import type { Trace } from './trace.ts';
 import {
@@ -12,6 +21,7 @@ import {
   PyDict,
   PyGlobal,
   PyList,
+  PyNamed,
   PySet,
   PyTuple,
   type Value,
@@ -53,7 +63,7 @@ export class PickleMachine {
     switch (opcode) {
       case OP.PROTO: {
         const protocol = reader.byte();
-        if (protocol > HIGHEST_PROTOCOL) throw reader.fault(`protocol ${protocol}`);
+        if (protocol > HIGHEST_PROTOCOL) throw reader.fault(`protocol ${protocol}`, 'refused');
         return;
       }
       case OP.FRAME:
@@ -95,10 +105,10 @@ export class PickleMachine {
         return;
       }
       case OP.PERSID:
-        this.#pushObject(persistent(reader.line(), this.#persistents, this.#stack));
+        this.#pushPersistent(reader.line());
         return;
       case OP.BINPERSID:
-        this.#pushObject(persistent(this.#stack.pop(), this.#persistents, this.#stack));
+        this.#pushPersistent(this.#stack.pop());
         return;
       case OP.BUILD: {
         const state = this.#stack.pop();
@@ -107,9 +117,8 @@ export class PickleMachine {
       }
       default:
         if (!this.#executeCall(opcode) && !this.#executeContainer(opcode)) {
-          throw reader.fault(
-            `opcode 0x${opcode.toString(16).padStart(2, '0')}, which no checkpoint has`,
-          );
+          const outside = readOutside(opcode, reader);
+          if (outside !== undefined) this.#pushObject(outside);
         }
     }
   }
@@ -168,58 +177,39 @@ export class PickleMachine {
       case OP.EMPTY_LIST:
         this.#pushObject(new PyList());
         return true;
-      case OP.LIST: {
-        const items = this.#stack.popMark();
-        this.#pushObject(new PyList());
-        this.#append(items);
-        return true;
-      }
       case OP.APPEND:
-        this.#append([this.#stack.pop()]);
-        return true;
-      case OP.APPENDS:
-        this.#append(this.#stack.popMark());
+        this.#fill([this.#stack.pop()], append);
         return true;
       case OP.EMPTY_DICT:
         this.#pushObject(new PyDict());
         return true;
-      case OP.DICT: {
-        const items = this.#stack.popMark();
-        this.#pushObject(new PyDict());
-        this.#setItems(items);
-        return true;
-      }
       case OP.SETITEM: {
         const value = this.#stack.pop();
-        this.#setItems([this.#stack.pop(), value]);
+        this.#fill([this.#stack.pop(), value], setItems);
         return true;
       }
-      case OP.SETITEMS:
-        this.#setItems(this.#stack.popMark());
-        return true;
       case OP.EMPTY_SET:
         this.#pushObject(new PySet());
         return true;
-      case OP.FROZENSET: {
-        const items = this.#stack.popMark();
-        this.#pushObject(new PySet());
-        this.#addItems(items);
-        return true;
-      }
-      case OP.ADDITEMS:
-        this.#addItems(this.#stack.popMark());
-        return true;
       default:
-        return false;
+        return this.#executeFilling(opcode);
     }
+  }
+
+  /** What is above the mark goes into what is below it, or into something new. */
+  #executeFilling(opcode: number): boolean {
+    const filling = FILLINGS.get(opcode);
+    if (filling === undefined) return false;
+    const items = this.#stack.popMark();
+    if (filling.make) this.#pushObject(filling.make());
+    this.#fill(items, filling.fill);
+    return true;
   }
 
   #memoIndex(opcode: number): number {
     if (opcode === OP.BINGET || opcode === OP.BINPUT) return this.#reader.byte();
     if (opcode === OP.LONG_BINGET || opcode === OP.LONG_BINPUT) return this.#reader.uint32();
-    const line = this.#reader.line();
-    if (!/^\d{1,10}$/.test(line)) throw this.#reader.fault('an index of the memo that is none');
-    return Number(line);
+    return readMemoIndex(this.#reader);
   }
 
   #remember(index: number): void {
@@ -245,18 +235,35 @@ export class PickleMachine {
 
   /** `known` is false where the arguments are of a form that no entry of the list takes. */
   #call(callable: Value, args: Value, known = true): void {
+    const call = new PyCall(callable, args);
     const result =
       known && callable instanceof PyGlobal && args instanceof PyTuple
-        ? callGlobal(callable, args.items, this.#stack)
+        ? this.#made(() => callGlobal(callable, args.items, this.#stack), call)
         : undefined;
-    this.#pushObject(result ?? this.#suspect(new PyCall(callable, args)));
+    this.#pushObject(result ?? this.#suspect(call));
+  }
+
+  #pushPersistent(id: Value): void {
+    const unknown = new PyNamed('persistent id', describeKey(id));
+    this.#pushObject(this.#made(() => persistent(id, this.#persistents, this.#stack), unknown));
+  }
+
+  /** What is not as PyTorch and numpy write it they may take nevertheless: something stands for it, to the end. */
+  #made<T extends Value | boolean | undefined>(make: () => T, instead: T): T {
+    try {
+      return make();
+    } catch (error) {
+      if (!(error instanceof PickleFault) || error.kind !== 'malformed') throw error;
+      this.#reader.defer(error);
+      return instead;
+    }
   }
 
   /** Python would call `__setstate__`, or set attributes. */
   #build(state: Value): void {
     const target = this.#stack.pop();
     this.#stack.push(target);
-    if (buildState(target, state, this.#stack)) return;
+    if (this.#made(() => buildState(target, state, this.#stack), true)) return;
     // What is unknown already says so for itself; on anything else, attributes are out of place.
     if (target instanceof PyCall) return;
     this.#suspect(new PyCall(new PyGlobal('pickle', 'BUILD'), new PyTuple([target, state])));
@@ -267,30 +274,12 @@ export class PickleMachine {
     return call;
   }
 
-  #append(items: readonly Value[]): void {
-    const target = this.#stack.top;
+  /** Python asks the target for its methods, so that items may go into other things too. */
+  #fill(items: readonly Value[], fill: Fill): void {
     this.#stack.spend(items.length);
-    if (target instanceof PyList) for (const item of items) target.items.push(item);
-    else if (!(target instanceof PyCall)) throw this.#reader.fault('items for what is no list');
-  }
-
-  #addItems(items: readonly Value[]): void {
     const target = this.#stack.top;
-    this.#stack.spend(items.length);
-    if (target instanceof PySet) for (const item of items) target.items.push(item);
-    else if (!(target instanceof PyCall)) throw this.#reader.fault('items for what is no set');
-  }
-
-  #setItems(items: readonly Value[]): void {
-    const target = this.#stack.top;
-    this.#stack.spend(2 * items.length);
-    if (items.length % 2 !== 0) throw this.#reader.fault('a key without a value');
-    if (target instanceof PyDict) {
-      for (let i = 0; i < items.length; i += 2) {
-        target.keys.push(items[i]);
-        target.values.push(items[i + 1]);
-      }
-    } else if (!(target instanceof PyCall)) throw this.#reader.fault('entries for what is no dict');
+    if (fill(target, items) || target instanceof PyCall) return;
+    this.#reader.defer(this.#reader.fault('items for what cannot have them'));
   }
 
   #pushObject(value: Value): void {

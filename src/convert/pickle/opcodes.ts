@@ -1,6 +1,6 @@
 /**
  * Opcodes of the pickle machine, protocols 0 to 5, by the names that Python's `pickletools` gives
- * them. Left out, and so refused: the extension registry (EXT1, EXT2, EXT4), whose meaning is not in
+ * them. Read over, and refused at the end: the extension registry (EXT1, EXT2, EXT4), whose meaning is not in
  * the file, and buffers out of band (NEXT_BUFFER, READONLY_BUFFER), which are not either.
  */
 export const OP = {
@@ -49,6 +49,9 @@ export const OP = {
   EMPTY_DICT: 0x7d,
   PROTO: 0x80,
   NEWOBJ: 0x81,
+  EXT1: 0x82,
+  EXT2: 0x83,
+  EXT4: 0x84,
   TUPLE1: 0x85,
   TUPLE2: 0x86,
   TUPLE3: 0x87,
@@ -67,6 +70,8 @@ export const OP = {
   MEMOIZE: 0x94,
   FRAME: 0x95,
   BYTEARRAY8: 0x96,
+  NEXT_BUFFER: 0x97,
+  READONLY_BUFFER: 0x98,
 } as const;
 
 /** The highest protocol that there is. */

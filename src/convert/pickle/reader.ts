@@ -1,12 +1,18 @@
 import { isUtf8 } from 'node:buffer';
 import { MOST_INTEGER_BYTES, MOST_LINE_BYTES, MOST_WORK } from './limits.ts';
 
+/**
+ * `refused`: what Python does not read either, in any of its readers. `cut`: it ends too early. `limit`: it is beyond
+ * the bounds of this package. `malformed`: anything else.
+ */
+export type FaultKind = 'malformed' | 'refused' | 'limit' | 'cut';
+
 /** What is wrong with a pickle, and where. */
 export class PickleFault extends Error {
-  readonly kind: 'malformed' | 'limit' | 'cut';
+  readonly kind: FaultKind;
   /** Byte of the pickle. */
   readonly at: number;
-  constructor(kind: 'malformed' | 'limit' | 'cut', message: string, at: number) {
+  constructor(kind: FaultKind, message: string, at: number) {
     super(`${message}, at byte ${at} of the pickle`);
     this.kind = kind;
     this.at = at;
@@ -15,7 +21,7 @@ export class PickleFault extends Error {
 
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
-/** The bytes of a pickle, front to back. Its arguments never reach past the frame that they are in. */
+/** The bytes of a pickle, front to back. */
 export class PickleReader {
   readonly #bytes: Buffer;
   readonly #view: DataView;
@@ -36,8 +42,13 @@ export class PickleReader {
     return this.#at;
   }
 
-  fault(message: string, kind: 'malformed' | 'limit' = 'malformed'): PickleFault {
+  fault(message: string, kind: Exclude<FaultKind, 'cut'> = 'malformed'): PickleFault {
     return new PickleFault(kind, message, this.#at);
+  }
+
+  /** Keeps a fault after which Python may go on: what comes then is seen, and the pickle refused at its end. */
+  defer(fault: PickleFault): void {
+    this.#deferred ??= fault;
   }
 
   /** The first fault that did not end the reading. */
@@ -50,7 +61,7 @@ export class PickleReader {
     const from = this.#at;
     const end = from + length;
     if (from < this.#frameEnd && end > this.#frameEnd) {
-      throw this.fault('an argument that reaches past the end of its frame');
+      this.defer(this.fault('an argument that reaches past the end of its frame'));
     }
     if (end > this.#bytes.length) {
       throw new PickleFault('cut', `${length} bytes are expected, but the pickle ends`, from);
@@ -61,7 +72,7 @@ export class PickleReader {
 
   beginFrame(): void {
     const length = this.length8();
-    if (this.#at < this.#frameEnd) throw this.fault('a frame within a frame');
+    if (this.#at < this.#frameEnd) this.defer(this.fault('a frame within a frame'));
     if (this.#at + length > this.#bytes.length) {
       throw new PickleFault('cut', `a frame of ${length} bytes, but the pickle ends`, this.#at);
     }
@@ -104,7 +115,7 @@ export class PickleReader {
     const from = this.#take(length);
     const bytes = this.#bytes.subarray(from, this.#at);
     // Python lets lone surrogates through, and goes on; no name of a tensor may have one.
-    if (!isUtf8(bytes)) this.#deferred ??= this.fault('text that is not UTF-8');
+    if (!isUtf8(bytes)) this.defer(this.fault('text that is not UTF-8'));
     return decoder.decode(bytes);
   }
 
@@ -123,7 +134,7 @@ export class PickleReader {
     const from = this.#at;
     const end = this.#bytes.indexOf(0x0a, from) - from;
     if (end >= MOST_LINE_BYTES || (end < 0 && this.#bytes.length - from >= MOST_LINE_BYTES)) {
-      this.#deferred ??= this.fault(`a line of over ${MOST_LINE_BYTES} bytes`, 'limit');
+      this.defer(this.fault(`a line of over ${MOST_LINE_BYTES} bytes`, 'limit'));
     }
     if (end < 0) throw new PickleFault('cut', 'a line is expected, but the pickle ends', from);
     return end;
@@ -132,7 +143,7 @@ export class PickleReader {
   /** A two's complement integer of so many bytes. */
   integer(length: number): number | bigint {
     const isLong = length > MOST_INTEGER_BYTES;
-    if (isLong) this.#deferred ??= this.fault(`an integer of ${length} bytes`, 'limit');
+    if (isLong) this.defer(this.fault(`an integer of ${length} bytes`, 'limit'));
     const from = this.#take(length);
     if (isLong) return 0;
     const bytes = Buffer.from(this.#bytes.subarray(from, this.#at)).reverse();

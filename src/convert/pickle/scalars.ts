@@ -29,7 +29,7 @@ export function readScalar(opcode: number, reader: PickleReader): Value | undefi
     case OP.INT:
       return readInt(reader);
     case OP.LONG:
-      return decimal(reader, reader.line().replace(/L$/, ''));
+      return decimal(reader, reader.latin1Line().replace(/L$/, ''));
     case OP.BINFLOAT:
       return new PyFloat(reader.float64());
     case OP.FLOAT:
@@ -62,7 +62,7 @@ export function readScalar(opcode: number, reader: PickleReader): Value | undefi
 
 /** `I00` and `I01` were the booleans of protocols 0 and 1. */
 function readInt(reader: PickleReader): Value {
-  const line = reader.line();
+  const line = reader.latin1Line();
   if (line === '00') return false;
   if (line === '01') return true;
   return decimal(reader, line);
@@ -70,24 +70,43 @@ function readInt(reader: PickleReader): Value {
 
 function decimal(reader: PickleReader, digits: string): number | bigint {
   // With zeros before it, a number is octal to some readers of pickles, and none to others.
-  if (!/^[+-]?(0|[1-9]\d*)$/.test(digits)) throw reader.fault('a number that is none');
-  if (digits.length > MOST_DIGITS) {
-    throw reader.fault(`an integer of ${digits.length} digits`, 'limit');
-  }
-  return smallest(BigInt(digits.replace(/^\+/, '')));
+  if (!/^(0|-?[1-9]\d*)$/.test(digits)) return Number(noNumber(reader, digits));
+  if (digits.length <= MOST_DIGITS) return smallest(BigInt(digits));
+  reader.defer(reader.fault(`an integer of ${digits.length} digits`, 'limit'));
+  return 0;
 }
 
 function readFloat(reader: PickleReader): PyFloat {
-  const line = reader.line();
+  const line = reader.latin1Line();
   const special = /^([+-]?)(inf|nan)$/.exec(line);
   if (special) {
     const value = special[2] === 'nan' ? Number.NaN : Number.POSITIVE_INFINITY;
     return new PyFloat(special[1] === '-' ? -value : value);
   }
-  if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(line)) {
-    throw reader.fault('a number that is none');
-  }
-  return new PyFloat(Number(line));
+  const isNumber = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(line);
+  return new PyFloat(isNumber ? Number(line) : noNumber(reader, line));
+}
+
+/** What no number has in any notation of C or Python; behind a zero byte there may be anything. */
+const OF_NO_NUMBER = /^[^\0]*[^\0\s\d+\-_.xXoObBeEaAcCdDfFnNiItTyYlLjJ]/;
+
+/** Stands for what is no number here. Some readers take it for one, and go on. */
+function noNumber(reader: PickleReader, line: string): number {
+  if (OF_NO_NUMBER.test(line)) throw reader.fault('a number that is none', 'refused');
+  reader.defer(reader.fault('a number that is none'));
+  return 0;
+}
+
+/** Of a value in the memo, in decimal. */
+export function readMemoIndex(reader: PickleReader): number {
+  const line = reader.latin1Line();
+  if (/^\d{1,10}$/.test(line)) return Number(line);
+  // As `int` of C and Python read them.
+  const digits = /^\s*\+?(\d(?:_?\d){0,9})\s*(\0.*)?$/s.exec(line)?.[1];
+  const fault = reader.fault('an index of the memo that is none');
+  if (digits === undefined) throw fault;
+  reader.defer(fault);
+  return Number(digits.replaceAll('_', ''));
 }
 
 /** A backslash with what belongs to it: of two in a row, the second begins nothing. */
@@ -103,8 +122,10 @@ function readUnicode(reader: PickleReader): string {
     }
     const code = Number.parseInt(digits, 16);
     if (code > 0x10ffff) throw reader.fault('a character beyond the last');
-    // Python makes no character of a pair of them.
-    if (code >= 0xd800 && code <= 0xdfff) throw reader.fault('text with half a surrogate pair');
+    // Python makes no character of a pair of them, and goes on with halves.
+    if (code >= 0xd800 && code <= 0xdfff) {
+      reader.defer(reader.fault('text with half a surrogate pair'));
+    }
     return String.fromCodePoint(code);
   });
 }
@@ -127,7 +148,7 @@ function readString(reader: PickleReader): string | PyBytes {
   const line = reader.latin1Line();
   const quote = line[0];
   if (line.length < 2 || (quote !== "'" && quote !== '"') || !line.endsWith(quote)) {
-    throw reader.fault('a string without its quotes');
+    throw reader.fault('a string without its quotes', 'refused');
   }
   const text = line
     .slice(1, -1)

@@ -47,7 +47,7 @@ export class PickleStack implements CallSite {
   /** Not past a mark: CPython refuses that too. */
   pop(): Value {
     if (this.#values.length <= (this.#marks.at(-1) ?? 0)) {
-      throw this.#reader.fault('a value is expected on the stack, and there is none');
+      throw this.#reader.fault('a value is expected on the stack, and there is none', 'refused');
     }
     return this.#values.pop() as Value;
   }
@@ -65,7 +65,8 @@ export class PickleStack implements CallSite {
 
   popMark(): Value[] {
     const mark = this.#marks.pop();
-    if (mark === undefined) throw this.#reader.fault('a mark is expected, and there is none');
+    if (mark === undefined)
+      throw this.#reader.fault('a mark is expected, and there is none', 'refused');
     return this.#values.splice(mark);
   }
 
