@@ -38,9 +38,9 @@ void PopulatePages(std::span<std::byte> memory, size_t begin, size_t end) {
   // All of the memory, each time: parts of their own would each become a mapping of their own.
   if (!AdviseHugePages(memory)) return;
 #ifdef MADV_POPULATE_WRITE
-  constexpr uintptr_t kPage = 4096;
+  const uint64_t page = Mapping::PageBytes();
   const auto address = reinterpret_cast<uintptr_t>(memory.data());
-  const uintptr_t first = (address + begin) & ~(kPage - 1);
+  const uintptr_t first = (address + begin) & ~(page - 1);
   madvise(reinterpret_cast<void*>(first), address + end - first, MADV_POPULATE_WRITE);
 #else
   static_cast<void>(begin);
