@@ -37,6 +37,15 @@ function isTheirFault(dtype: Dtype, value: number): boolean {
 it('knows what it is tested with', () => {
   expect(ENCODED.length).toBe(7);
   expect(inputs.length).toBeGreaterThan(5000);
+  // In the middle between two numbers of BF16, and of F16: those that are normal.
+  const [smallest, largest] = [2 ** -14, 65504];
+  const magnitudes = bitsOf(inputs).map((bits) => bits & 0x7fffffff);
+  const isNormal = (_: number, i: number) =>
+    Math.abs(inputs[i]) >= smallest && Math.abs(inputs[i]) < largest;
+  expect(magnitudes.filter((bits) => (bits & 0xffff) === 0x8000).length).toBeGreaterThan(400);
+  expect(
+    magnitudes.filter(isNormal).filter((bits) => (bits & 0x1fff) === 0x1000).length,
+  ).toBeGreaterThan(250);
 });
 
 describe.each(ENCODED)('%s', (dtype) => {

@@ -5,9 +5,9 @@
 decode: dtype -> F32 of every pattern (base64; of 16-bit formats the SHA-256). Every NaN is given as
 0x7fc00000, or 0xffc00000 where numpy says that it is negative: payloads are nothing that libraries
 agree on.
-encode: F32 `inputs` (base64): every number of the F8, the middle between each and the next, and
-what comes right before and after that, of both signs; what is too large, too small or no number; and
-`outputs` of each dtype.
+encode: F32 `inputs` (base64): every number of the F8, some of the 16-bit formats (SIXTEEN_BITS), the
+middle between each and the next, and what comes right before and after that, of both signs; what is
+too large, too small or no number; and `outputs` of each dtype.
 """
 
 import base64
@@ -44,24 +44,39 @@ def as_f32(values):
     return decoded
 
 
+# Places in the order of their positive numbers: around zero, around the smallest that is normal, odd and
+# even ones in between, the largest.
+SIXTEEN_BITS = {
+    "F16": (0x400, 0x7BFF, 3571),
+    "BF16": (0x80, 0x7F7F, 3571),
+}
+
+
+def some_of(name, positive):
+    if name not in SIXTEEN_BITS:
+        return [positive]
+    normal, largest, stride = SIXTEEN_BITS[name]
+    places = [0, normal, *range(0, largest - 24, stride), largest - 8]
+    return [positive[max(0, place - 8) : place + 9] for place in places]
+
+
 def encode_inputs():
     numbers = {0.0, np.inf, 1e-45, 3.4028235e38, 65504.0, 65519.0, 65520.0, 1e9}
     for name in ENCODED:
-        if DTYPES[name][1] == 16:
-            continue
         values = as_f32(every_pattern(name)).view("<f4").astype(np.float64)
-        positive = np.unique(np.abs(values[np.isfinite(values)]))
-        # Beyond the largest: where the next number would be.
-        beyond = 2 * positive[-1] - positive[-2]
-        steps = np.append(positive, beyond)
-        middles = ((steps[1:] + steps[:-1]) / 2).astype(np.float32)
-        for group in (
-            steps.astype(np.float32),
-            middles,
-            np.nextafter(middles, np.float32(0)),
-            np.nextafter(middles, np.float32(np.inf)),
-        ):
-            numbers.update(group.tolist())
+        all_positive = np.unique(np.abs(values[np.isfinite(values)]))
+        for positive in some_of(name, all_positive):
+            # Beyond the largest: where the next number would be.
+            beyond = 2 * positive[-1] - positive[-2]
+            steps = np.append(positive, beyond)
+            middles = ((steps[1:] + steps[:-1]) / 2).astype(np.float32)
+            for group in (
+                steps.astype(np.float32),
+                middles,
+                np.nextafter(middles, np.float32(0)),
+                np.nextafter(middles, np.float32(np.inf)),
+            ):
+                numbers.update(group.tolist())
     rng = np.random.default_rng(7)
     some = rng.integers(0, 1 << 32, 2048, dtype=np.uint32)
     both = np.array([*sorted(numbers), np.nan], dtype="<f4")
