@@ -14,7 +14,9 @@
 
 #include "kernels/drive.h"
 
+#ifndef SAFETENSORS_AVX512  // empty where the instructions are emulated: test/tools/kernels.ts
 #define SAFETENSORS_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi")))
+#endif
 #define SAFETENSORS_INLINE SAFETENSORS_AVX512 static inline __attribute__((always_inline))
 
 namespace safetensors {
