@@ -13,8 +13,11 @@ export interface DecodeOptions {
  */
 export const PIECE_ELEMENTS = 2 ** 20;
 
-/** Calls under way at once: a thread each, and one that waits for the event loop to hand out the next. */
-const LANES = Math.min(availableParallelism() + 1, 4);
+/**
+ * Calls under way at once: a thread each, and one that waits for the event loop to hand out the next. Of
+ * the four threads that libuv has, unless it is told otherwise, one stays for files and names of hosts.
+ */
+const LANES = Math.min(availableParallelism() + 1, 3);
 
 /**
  * Makes a call for each piece, several at once, on libuv's threads. Resolves, or rejects with the

@@ -2,8 +2,8 @@ import { constants } from 'node:buffer';
 import { unlessAborted } from '../abort.ts';
 import type { Runs } from '../slice.ts';
 
-/** Pieces that are copied at once: as many as libuv has threads, unless it is told otherwise. */
-export const LANES = 4;
+/** Pieces that are copied at once: of libuv's four threads, unless it is told otherwise, one stays for others. */
+export const LANES = 3;
 
 /**
  * About the bytes that the pages of a piece have: enough for the way to another thread not to matter,
