@@ -320,7 +320,7 @@ const INSIDERS: Readonly<Record<string, RegExp>> = {
   'test/cli.test.ts': /^src\/cli\//,
   'test/decode-memory.test.ts': /^src\/decode\/memory\.ts$/,
   'test/shards.interop.test.ts': /^src\/model\/shards\.ts$/,
-  'test/prefetch.test.ts': /^src\/paging\/available-memory\.ts$/,
+  'test/memory-limit.test.ts': /^src\/paging\/available-memory\.ts$/,
   'test/thread-pool.test.ts': /^src\/(decode\/lanes|storage\/gathering)\.ts$/,
   'test/shards.test.ts': /^src\/model\/shards\.ts$/,
   'test/model-names.test.ts': /^src\/(header\/bytes|model\/(name-finder|weight-map))\.ts$/,

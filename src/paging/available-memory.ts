@@ -10,8 +10,9 @@ const CGROUP1 = '/sys/fs/cgroup/memory';
 /**
  * Bytes that may still be used without swapping or being killed: what the system calls available,
  * or what is left below the limit of a control group that this process is in, whichever is less.
- * Page cache counts as left, since the kernel gives it up. Sources: proc(5), and the kernel's
- * admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst.
+ * Page cache counts as left, since the kernel gives it up; tmpfs and shared memory, which it could only
+ * swap, and pages that are locked do not. Sources: proc(5), and the kernel's admin-guide/cgroup-v2.rst
+ * and cgroup-v1/memory.rst.
  *
  * `read` is for tests: the text of a file, `undefined` where there is none.
  */
@@ -29,25 +30,36 @@ function readText(path: string): string | undefined {
   }
 }
 
+/** What one of the two versions has in a group's folder. */
+interface GroupFiles {
+  /** What a group may use: beyond the first it is slowed down, or processes are ended. */
+  readonly limits: readonly string[];
+  readonly usage: string;
+  /** Of `memory.stat`: pages of files in the lists that the kernel takes from. */
+  readonly cache: RegExp;
+}
+
+const FILES2: GroupFiles = {
+  limits: ['memory.max', 'memory.high'],
+  usage: 'memory.current',
+  cache: /^(?:in)?active_file (\d+)$/gm,
+};
+
+const FILES1: GroupFiles = {
+  limits: ['memory.limit_in_bytes'],
+  usage: 'memory.usage_in_bytes',
+  cache: /^total_(?:in)?active_file (\d+)$/gm,
+};
+
 /** What is left in each memory control group around this process. */
 function* groupLimits(read: (path: string) => string | undefined): Generator<number> {
   for (const line of (read('/proc/self/cgroup') ?? '').split('\n')) {
     const [, controllers, path] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? [];
     if (path === undefined) continue;
     if (controllers === '') {
-      for (const group of upwards(CGROUP2, path)) {
-        yield left(read, group, 'memory.max', 'memory.current', /^file (\d+)$/m);
-      }
+      for (const group of upwards(CGROUP2, path)) yield left(read, group, FILES2);
     } else if (controllers.split(',').includes('memory')) {
-      for (const group of upwards(CGROUP1, path)) {
-        yield left(
-          read,
-          group,
-          'memory.limit_in_bytes',
-          'memory.usage_in_bytes',
-          /^total_cache (\d+)$/m,
-        );
-      }
+      for (const group of upwards(CGROUP1, path)) yield left(read, group, FILES1);
     }
   }
 }
@@ -63,14 +75,19 @@ function* upwards(root: string, path: string): Generator<string> {
 function left(
   read: (path: string) => string | undefined,
   group: string,
-  limitFile: string,
-  usageFile: string,
-  cache: RegExp,
+  { limits, usage, cache }: GroupFiles,
 ): number {
-  const limit = Number(read(`${group}/${limitFile}`)?.trim() || Number.NaN);
-  const usage = Number(read(`${group}/${usageFile}`)?.trim() || Number.NaN);
+  const used = bytesIn(read(`${group}/${usage}`));
   // "max", or no such group: no limit.
-  if (Number.isNaN(limit) || Number.isNaN(usage)) return Number.POSITIVE_INFINITY;
-  const cached = Number(cache.exec(read(`${group}/memory.stat`) ?? '')?.[1] ?? 0);
-  return Math.max(0, limit - usage + cached);
+  const known = limits.map((file) => bytesIn(read(`${group}/${file}`))).filter(Number.isFinite);
+  if (known.length === 0 || Number.isNaN(used)) return Number.POSITIVE_INFINITY;
+  let cached = 0;
+  for (const [, bytes] of (read(`${group}/memory.stat`) ?? '').matchAll(cache)) {
+    cached += Number(bytes);
+  }
+  return Math.max(0, Math.min(...known) - used + cached);
+}
+
+function bytesIn(text: string | undefined): number {
+  return Number(text?.trim() || Number.NaN);
 }
