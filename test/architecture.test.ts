@@ -232,7 +232,15 @@ const LAYERS: readonly Layer[] = [
   {
     name: 'prefetch',
     files: /^paging\/prefetch\.ts$/,
-    imports: ['paging-error', 'arguments', 'available-memory', 'storage', 'pages', ...BASE],
+    imports: [
+      'paging-error',
+      'arguments',
+      'available-memory',
+      'abort',
+      'storage',
+      'pages',
+      ...BASE,
+    ],
   },
   {
     name: 'tensor',
@@ -320,7 +328,8 @@ const INSIDERS: Readonly<Record<string, RegExp>> = {
   'test/cli.test.ts': /^src\/cli\//,
   'test/decode-memory.test.ts': /^src\/decode\/memory\.ts$/,
   'test/shards.interop.test.ts': /^src\/model\/shards\.ts$/,
-  'test/memory-limit.test.ts': /^src\/paging\/available-memory\.ts$/,
+  'test/memory-limit.test.ts':
+    /^src\/(paging\/(available-memory|pages|prefetch)|storage\/storage)\.ts$/,
   'test/thread-pool.test.ts': /^src\/(decode\/lanes|storage\/gathering)\.ts$/,
   'test/shards.test.ts': /^src\/model\/shards\.ts$/,
   'test/model-names.test.ts': /^src\/(header\/bytes|model\/(name-finder|weight-map))\.ts$/,

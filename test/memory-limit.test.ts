@@ -1,5 +1,82 @@
+import { join } from 'node:path';
+import { safeOpenSync } from 'safetensors-mmap';
 import { describe, expect, it } from 'vitest';
 import { availableMemory } from '../src/paging/available-memory.ts';
+import type { PageRanges, Pages } from '../src/paging/pages.ts';
+import { prefetch } from '../src/paging/prefetch.ts';
+import type { Storage } from '../src/storage/storage.ts';
+import { writeSparseFile } from './support/sparse.ts';
+import { temporaryFolder } from './support/temporary.ts';
+
+const folder = temporaryFolder();
+const MANY = 60_000;
+const TENSOR_BYTES = 2 ** 20;
+
+/** Every other of many tensors, which are far more than memory is: none of their ranges touch. */
+function manyRanges(): { path: string; names: string[] } {
+  const path = join(folder, 'many.safetensors');
+  const tensors = Array.from({ length: MANY }, (_, i) => ({
+    name: `t${i}`,
+    byteLength: TENSOR_BYTES * (i % 2 === 0 ? 64 : 1),
+    tail: new Uint8Array(0),
+  }));
+  writeSparseFile(path, tensors);
+  return { path, names: tensors.filter((_, i) => i % 2 === 0).map(({ name }) => name) };
+}
+
+describe('while memory is checked', () => {
+  it('an abort ends it, with its reason', async () => {
+    const { path, names } = manyRanges();
+    using file = safeOpenSync(path);
+    const reason = new Error('enough');
+    const controller = new AbortController();
+    setImmediate(() => controller.abort(reason));
+    await expect(file.prefetch(names, { signal: controller.signal })).rejects.toBe(reason);
+  });
+
+  it('so does closing the container: CLOSED', async () => {
+    const { path, names } = manyRanges();
+    const file = safeOpenSync(path);
+    setImmediate(() => file.close());
+    await expect(file.prefetch(names)).rejects.toMatchObject({ code: 'ERR_SAFETENSORS_CLOSED' });
+  });
+
+  it('is asked of many ranges at once, and of each byte once', async () => {
+    const asked: PageRanges[] = [];
+    const pages: Pages = {
+      resident: async (ranges) => {
+        asked.push(ranges);
+        return sumOf(ranges);
+      },
+      pageIn: () => ({ bytes: 0, finished: true, cancel: () => {} }),
+      drop: async () => {},
+    };
+    const begins = Float64Array.from({ length: MANY }, (_, i) => 2 * i * TENSOR_BYTES);
+    const ends = begins.map((begin, i) => begin + (i === 7 ? 9 * 2 ** 40 : TENSOR_BYTES));
+    begins.forEach((begin, i) => {
+      if (i > 7) [begins[i], ends[i]] = [begin + 9 * 2 ** 40, ends[i] + 9 * 2 ** 40];
+    });
+    const table = { columns: { begins, ends }, count: MANY, atOffsetRank: (rank: number) => rank };
+    const storage = { table, dataStart: 64, pages, assertOpen() {}, assertIntact() {} };
+    await prefetch(storage as unknown as Storage, undefined);
+    expect(asked.length).toBeLessThan((9 * 2 ** 40) / 2 ** 32 + MANY / 1000);
+    let [end, disordered, most] = [0, 0, 0];
+    for (const ranges of asked) {
+      most = Math.max(most, sumOf(ranges));
+      for (let i = 0; i < ranges.length; i += 2) {
+        if (ranges[i] < end) disordered++;
+        end = ranges[i] + ranges[i + 1];
+      }
+    }
+    expect(disordered).toBe(0);
+    expect(most).toBe(2 ** 32);
+    expect(end).toBeGreaterThan(9 * 2 ** 40);
+  });
+});
+
+function sumOf(ranges: PageRanges): number {
+  return ranges.reduce((sum, length, i) => sum + (i % 2 === 1 ? length : 0), 0);
+}
 
 describe('the memory that is available', () => {
   const meminfo = 'MemTotal: 100 kB\nMemAvailable:   1000 kB\n';

@@ -1,4 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
+import { unlessAborted } from '../abort.ts';
 import {
   checkBoolean,
   checkCallback,
@@ -47,8 +48,9 @@ const MOST_CONCURRENCY = 64;
 /** Tensors, as entries of the table in any order; `undefined` for all. */
 export type Entries = readonly number[] | undefined;
 
-/** What is asked at once for how much of it is in memory. */
+/** What is asked at once for how much of it is in memory: some milliseconds' work. */
 const PART_BYTES = 2 ** 32;
+const PART_RANGES = 4096;
 
 /** Pauses between two looks at how far the threads are, in milliseconds. */
 const SHORTEST_PAUSE = 1;
@@ -71,9 +73,7 @@ export async function prefetch(
     onProgress?.({ bytes: totalBytes, totalBytes });
     return;
   }
-  if (!beyondMemory) await checkMemory(storage, pages, ranges);
-  signal?.throwIfAborted();
-  storage.assertOpen();
+  if (!beyondMemory) await checkMemory(storage, pages, ranges, signal);
   const job = start(storage, pages, ranges, concurrency);
   try {
     let shown = -1;
@@ -149,8 +149,16 @@ function sumOf(ranges: PageRanges): number {
   return sum;
 }
 
-/** @throws {SafetensorsError} MEMORY_LIMIT */
-async function checkMemory({ path }: Storage, pages: Pages, ranges: PageRanges): Promise<void> {
+/**
+ * @throws {SafetensorsError} MEMORY_LIMIT, CLOSED
+ * @throws the reason of the signal
+ */
+async function checkMemory(
+  storage: Storage,
+  pages: Pages,
+  ranges: PageRanges,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const available = availableMemory();
   const totalBytes = sumOf(ranges);
   let resident = 0;
@@ -158,24 +166,36 @@ async function checkMemory({ path }: Storage, pages: Pages, ranges: PageRanges):
   // Part by part: of a file that is far too large, most need not be looked at.
   for (const part of partsOf(ranges)) {
     if (totalBytes - resident <= available) return;
-    resident += await pages.resident(part);
+    resident += await unlessAborted(pages.resident(part), signal);
+    storage.assertOpen();
     looked += sumOf(part);
     if (looked - resident <= available) continue;
     throw new SafetensorsError(
       'MEMORY_LIMIT',
       `of ${totalBytes} bytes at least ${looked - resident} would have to be read into memory, ` +
         `${available} are available; prefetch fewer tensors, or all the same with beyondMemory: true`,
-      { path },
+      { path: storage.path },
     );
   }
 }
 
+/** Ranges in their order, a call's worth at a time. */
 function* partsOf(ranges: PageRanges): Generator<PageRanges> {
+  let part: number[] = [];
+  let partBytes = 0;
   for (let i = 0; i < ranges.length; i += 2) {
-    for (let done = 0; done < ranges[i + 1]; done += PART_BYTES) {
-      yield Float64Array.of(ranges[i] + done, Math.min(ranges[i + 1] - done, PART_BYTES));
+    for (let done = 0; done < ranges[i + 1]; ) {
+      const length = Math.min(ranges[i + 1] - done, PART_BYTES - partBytes);
+      part.push(ranges[i] + done, length);
+      done += length;
+      partBytes += length;
+      if (partBytes < PART_BYTES && part.length < 2 * PART_RANGES) continue;
+      yield Float64Array.from(part);
+      part = [];
+      partBytes = 0;
     }
   }
+  if (part.length > 0) yield Float64Array.from(part);
 }
 
 function start(storage: Storage, pages: Pages, ranges: PageRanges, threads: number): PageIn {
