@@ -137,9 +137,10 @@ export abstract class Container implements Iterable<[name: string, tensor: AnyTe
   }
 
   /**
-   * How much of tensors is in memory: the process's own, or the system's page cache. Linux tells of
-   * files that the process may write or owns; of others it says that all is. With the backend `'read'`:
-   * tensors that were prefetched, or that somebody has views of.
+   * How much of tensors is in memory: the process's own, or the system's page cache. Linux tells of the
+   * latter for files that the process owns or may write; of others only what this process has mapped
+   * counts, by touching it or by {@link prefetch}. With the backend `'read'`: tensors that were
+   * prefetched, or that somebody has views of.
    *
    * @param names Those to look at; all by default.
    * @throws {SafetensorsError} TENSOR_NOT_FOUND, CLOSED

@@ -1,3 +1,4 @@
+import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { safeOpenSync } from 'safetensors-mmap';
 import { describe, expect, it } from 'vitest';
@@ -5,6 +6,7 @@ import { availableMemory } from '../src/paging/available-memory.ts';
 import type { PageRanges, Pages } from '../src/paging/pages.ts';
 import { prefetch } from '../src/paging/prefetch.ts';
 import type { Storage } from '../src/storage/storage.ts';
+import { childCommand, runCommand } from './support/child.ts';
 import { writeSparseFile } from './support/sparse.ts';
 import { temporaryFolder } from './support/temporary.ts';
 
@@ -77,6 +79,44 @@ describe('while memory is checked', () => {
 function sumOf(ranges: PageRanges): number {
   return ranges.reduce((sum, length, i) => sum + (i % 2 === 1 ? length : 0), 0);
 }
+
+/** A file of another's, as models in containers are: Linux does not say which of its pages are in memory. */
+it('a file that the process may only read is not taken for one that is in memory', async ({
+  skip,
+}) => {
+  const leaveOut = (reason: string) => {
+    console.warn(`LEFT OUT: a test of test/memory-limit.test.ts: ${reason}`);
+    skip(reason);
+  };
+  if (process.platform !== 'linux') leaveOut('written for Linux');
+  if (process.getuid?.() !== 0) leaveOut('only root can run a process as somebody else');
+  const huge = join(folder, 'huge.safetensors');
+  const small = join(folder, 'small.safetensors');
+  for (const [path, byteLength] of [
+    [huge, 2 ** 40],
+    [small, 64 * TENSOR_BYTES],
+  ] as const) {
+    writeSparseFile(path, [{ name: 't', byteLength, tail: new Uint8Array(1) }]);
+    chmodSync(path, 0o644);
+  }
+  chmodSync(folder, 0o755);
+  const nobody = { uid: 65534, gid: 65534 };
+  const [command, args] = childCommand('file-of-another', [huge, small]);
+  const probe = await runCommand(
+    command,
+    ['-e', `fs.accessSync(${JSON.stringify(args[0])})`],
+    nobody,
+  );
+  if (probe.code !== 0) leaveOut('the tests are where only root may read');
+  const { code, stdout, stderr } = await runCommand(command, args, nobody);
+  expect(stderr).toBe('');
+  expect(code).toBe(0);
+  const { refused, before, after, released } = JSON.parse(stdout);
+  expect(refused).toBe('ERR_SAFETENSORS_MEMORY_LIMIT');
+  expect(before).toBe(0);
+  expect(after).toBe(64 * TENSOR_BYTES);
+  expect(released).toBeLessThan(TENSOR_BYTES);
+});
 
 describe('the memory that is available', () => {
   const meminfo = 'MemTotal: 100 kB\nMemAvailable:   1000 kB\n';

@@ -1,6 +1,7 @@
 // One reserved range of addresses, and the files mapped into it.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -41,6 +42,9 @@ class Mapping {
   // bytes of the range. Of guarded files only. Any thread, once they are guarded.
   std::optional<uint64_t> LostFrom(uint64_t offset, uint64_t length) const;
 
+  // Whether the system tells of all files in the range which of their pages are in the page cache.
+  bool tells_residency() const { return tells_residency_.load(std::memory_order_relaxed); }
+
   bool Contains(uint64_t offset, uint64_t length) const {
     return offset <= length_ && length <= length_ - offset;
   }
@@ -58,6 +62,7 @@ class Mapping {
 
   std::byte* const base_;  // nullptr when the range is empty: mmap makes no empty ranges
   const uint64_t length_;
+  std::atomic<bool> tells_residency_{true};
   std::mutex mapping_files_;
   std::vector<MappedFile> files_;
 };

@@ -9,6 +9,31 @@
 #include "core/mapping.h"
 
 namespace safetensors {
+namespace {
+
+// Whether mincore says which pages of a file are in memory. Since Linux 5.2 it says so only of
+// files that this process owns or may write, and of the others that all of their pages are (gVisor:
+// of any). Asked of a page far behind the end of the file, which is not.
+bool TellsResidency(const File& file) {
+#ifdef __linux__
+  // Pages of the page cache may be larger than those of the system, up to huge ones.
+  constexpr uint64_t kLargestPage = uint64_t{1} << 30;
+  const uint64_t behind = (file.identity().size / kLargestPage + 1) * kLargestPage;
+  const uint64_t page = Mapping::PageBytes();
+  void* const place = mmap(nullptr, page, PROT_READ, MAP_PRIVATE | MAP_NORESERVE, file.descriptor(),
+                           static_cast<off_t>(behind));
+  if (place == MAP_FAILED) return false;
+  unsigned char state = 1;
+  const bool known = mincore(place, page, &state) == 0;
+  munmap(place, page);
+  return known && (state & 1) == 0;
+#else
+  static_cast<void>(file);
+  return true;
+#endif
+}
+
+}  // namespace
 
 Result<std::shared_ptr<Mapping>> Mapping::Reserve(uint64_t length) {
   struct Reserved : Mapping {  // lets make_shared reach the private constructor
@@ -42,6 +67,7 @@ Status Mapping::MapFile(const File& file, uint64_t length, uint64_t offset) {
   void* const mapped = mmap(At(offset), length, PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, file.descriptor(), 0);
   if (mapped == MAP_FAILED) return Status::System(errno, "mmap");
+  if (!TellsResidency(file)) tells_residency_.store(false, std::memory_order_relaxed);
   const std::lock_guard one_at_a_time(mapping_files_);
   files_.push_back({offset, length, {}});
   return Status::Ok();

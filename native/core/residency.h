@@ -23,7 +23,8 @@ Status PageIn(const Mapping& mapping, ByteRange range);
 void ReadAhead(const Mapping& mapping, ByteRange range);
 
 // Bytes of a range whose pages are in memory, this process's or the page cache. Where the system
-// does not tell (files of others that this process may not write, on Linux 5.2 and later), all.
+// does not tell of the page cache (Mapping::tells_residency), of the pages that this process has
+// mapped; none where it does not tell of those either.
 Result<uint64_t> ResidentBytes(const Mapping& mapping, ByteRange range);
 
 // Gives back the pages that lie wholly in a range: they are read from the file again when they are

@@ -1,7 +1,11 @@
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <span>
 #include <vector>
 
 #include "core/memory.h"
@@ -57,6 +61,35 @@ Status MapPages(std::byte* begin, uint64_t length) {
   return TouchPages(begin, length);
 }
 
+// What mincore says of a page, by its lowest bit.
+#ifdef __APPLE__
+using PageState = char;
+#else
+using PageState = unsigned char;
+#endif
+
+// Which pages this process has mapped, as mincore would say it. None where the system has no such
+// file, or keeps it from a process that was another user's when it began.
+void ReadPageTable(const std::byte* begin, std::span<PageState> states) {
+  // A word for each page of the address space; proc_pid_pagemap(5).
+  constexpr int kPresent = 63;
+  std::array<uint64_t, 1024> words;
+  std::fill(states.begin(), states.end(), PageState{0});
+  const int descriptor = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return;
+  const uint64_t first = reinterpret_cast<uintptr_t>(begin) / Mapping::PageBytes();
+  for (size_t done = 0; done < states.size();) {
+    const size_t wanted = std::min(states.size() - done, words.size());
+    const ssize_t got = pread(descriptor, words.data(), wanted * sizeof(uint64_t),
+                              static_cast<off_t>((first + done) * sizeof(uint64_t)));
+    if (got < static_cast<ssize_t>(sizeof(uint64_t))) break;
+    const size_t count = static_cast<size_t>(got) / sizeof(uint64_t);
+    for (size_t i = 0; i < count; ++i) states[done + i] = words[i] >> kPresent & 1;
+    done += count;
+  }
+  close(descriptor);
+}
+
 }  // namespace
 
 Status PageIn(const Mapping& mapping, ByteRange range) {
@@ -103,15 +136,13 @@ Result<uint64_t> ResidentBytes(const Mapping& mapping, ByteRange range) {
   const ByteRange pages = TouchedPages(range);
   const uint64_t range_end = range.offset + range.length;
   const uint64_t pages_end = pages.offset + pages.length;
-#ifdef __APPLE__
-  std::vector<char> states(std::min(pages.length / page, kMostPages));
-#else
-  std::vector<unsigned char> states(std::min(pages.length / page, kMostPages));
-#endif
+  std::vector<PageState> states(std::min(pages.length / page, kMostPages));
   uint64_t resident = 0;
   for (uint64_t at = pages.offset; at < pages_end; at += kMostPages * page) {
     const uint64_t length = std::min(pages_end - at, kMostPages * page);
-    if (mincore(mapping.At(at), length, states.data()) != 0) {
+    if (!mapping.tells_residency()) {
+      ReadPageTable(mapping.At(at), {states.data(), length / page});
+    } else if (mincore(mapping.At(at), length, states.data()) != 0) {
       return Status::System(errno, "mincore");
     }
     for (uint64_t i = 0; i < length / page; ++i) {

@@ -38,7 +38,7 @@ export interface PrefetchOptions {
 export interface Residency {
   /** Bytes of the tensors. */
   readonly byteLength: number;
-  /** Those of them that are in memory: of this process, or in the system's page cache. */
+  /** Those of them that are in memory: of this process, or, where the system tells, in its page cache. */
   readonly residentBytes: number;
 }
 

@@ -15,16 +15,17 @@ export interface ChildResult {
   stderr: string;
 }
 
-type RunOptions = Pick<SpawnOptions, 'env'> & { timeoutMs?: number };
+type RunOptions = Pick<SpawnOptions, 'env' | 'uid' | 'gid'> & { timeoutMs?: number };
 
 /** Runs a command without standard input, and keeps what it prints. */
 export function runCommand(
   command: string,
   args: readonly string[],
-  { env, timeoutMs = 60_000 }: RunOptions = {},
+  { env, timeoutMs = 60_000, ...user }: RunOptions = {},
 ): Promise<ChildResult> {
   const child: ChildProcessByStdio<null, Readable, Readable> = spawn(command, args, {
     ...(env && { env }),
+    ...user,
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: timeoutMs,
     killSignal: 'SIGKILL',
