@@ -12,12 +12,18 @@ import { dirname, join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { type Ceiling, measureCeiling } from './harness/ceiling.ts';
 import type { Chart } from './harness/chart.ts';
-import { notMeasured } from './harness/compare.ts';
+import { notMeasured, WHOLE_TRIAL } from './harness/compare.ts';
 import { drawCharts } from './harness/draw.ts';
-import { findReference, nodeDriver, nodeOfVersion, ROOT } from './harness/drivers.ts';
+import { findNodes, findReference, nodeDriver, ROOT } from './harness/drivers.ts';
 import { describeMachine } from './harness/machine.ts';
-import { publish, withoutResults } from './harness/publish.ts';
-import { formatCeiling, formatMachine, formatSummary, formatTrial } from './harness/report.ts';
+import { assertPublishable, publish } from './harness/publish.ts';
+import {
+  formatCeiling,
+  formatMachine,
+  formatSummary,
+  formatTime,
+  formatTrial,
+} from './harness/report.ts';
 import { readResults, type TrialResult, writeResults } from './harness/results.ts';
 import { NotMeasured, type Setting } from './harness/trial.ts';
 import { atEnd } from './harness/undo.ts';
@@ -75,7 +81,7 @@ function parseOptions(): Options {
     )
     .option(
       '--node <path>',
-      'another Node for the trials of views; may be repeated',
+      'a Node for the trials of views beside this one: of Node 20, and of a later one; may be repeated',
       collect,
       [] as string[],
     )
@@ -99,7 +105,7 @@ function settingOf(options: Options, folder: string): Setting {
     rounds: options.rounds ?? (options.tiny ? 1 : quick ? QUICK_ROUNDS : ROUNDS),
     quick,
     tiny: options.tiny,
-    nodes: [process.execPath, ...options.node].map(nodeOfVersion),
+    nodes: findNodes([process.execPath, ...options.node]),
     ours: nodeDriver('safetensors-mmap', 'safetensors-mmap'),
     jsonParse: nodeDriver('json-parse', 'JSON.parse'),
     reference: findReference(),
@@ -113,47 +119,53 @@ async function main(options: Options): Promise<void> {
   const folder = mkdtempSync(join(options.folder, 'safetensors-mmap-bench-'));
   atEnd(() => rmSync(folder, { recursive: true, force: true }));
   const setting = settingOf(options, folder);
-  const { reference, quick } = setting;
-  const machine = describeMachine(
-    folder,
-    reference instanceof NotMeasured ? `not measured: ${reference.message}` : reference.name,
-  );
+  const { quick, rounds } = setting;
+  const { name, missing } = setting.reference;
+  const run = new Date().toISOString();
+  const reference = missing === undefined ? name : `${name}, not measured: ${missing}`;
+  const machine = describeMachine(folder, reference);
   const print = (text: string) => {
     if (!options.json) console.log(`${text}\n`);
   };
   print(formatMachine(machine));
   setting.progress('the disk');
-  const ceiling: Ceiling | string = await measureCeiling(folder, weights(setting, 'shared'), quick);
+  const file = weights(setting, 'shared');
+  const ceiling: Ceiling | string = await measureCeiling(folder, file, quick ? 1 : rounds);
   print(formatCeiling(ceiling));
   mkdirSync(dirname(options.output), { recursive: true });
   const results: TrialResult[] = [];
   for (const trial of trials) {
     const charts: Chart[] = [];
+    const start = performance.now();
     const draw = (chart: Chart) => charts.push(chart);
     const rows = await trial.run({ ...setting, draw }).catch((error: unknown) => {
       if (!(error instanceof NotMeasured)) throw error;
-      return [notMeasured(trial.title, 'all of its targets', error.message)];
+      const row = { id: WHOLE_TRIAL, what: trial.title, unit: '' } as const;
+      return [notMeasured(row, 'all of its targets', error.message)];
     });
+    const seconds = (performance.now() - start) / 1000;
     const at = new Date().toISOString();
-    results.push({ trial: trial.name, at, rounds: setting.rounds, quick, ceiling, rows, charts });
+    results.push({ trial: trial.name, run, at, seconds, quick, ceiling, rows, charts });
     // Now, and not at the end: a run that is interrupted has measured this all the same.
     writeResults(options.output, { machine, results });
-    print(formatTrial(trial, rows));
+    print(`${formatTrial(trial, rows)}\n${formatTime(seconds)}`);
   }
   if (options.json) console.log(JSON.stringify({ machine, results }, undefined, 2));
   print(formatSummary(results));
 }
 
 const options = parseOptions();
+const publishing = options.publish || options.readme;
+if (options.publish && (options.quick || options.tiny)) {
+  throw new Error('--publish takes a full run, without --quick or --tiny');
+}
 const drawing = options.charts !== undefined || options.readme;
 if (!drawing) await main(options);
-if (drawing || options.publish) {
+if (drawing || publishing) {
   const results = readResults(options.output);
   const folder = typeof options.charts === 'string' ? options.charts : CHARTS;
+  if (publishing) assertPublishable(results);
   const paths = await drawCharts(results, folder);
-  if (options.charts === undefined) {
-    paths.push(...publish(results, paths));
-    for (const row of withoutResults(results)) console.error(`nothing measured for ${row}`);
-  }
+  if (publishing) paths.push(...publish(results, folder));
   console.error(paths.join('\n'));
 }

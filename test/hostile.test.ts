@@ -107,6 +107,7 @@ describe('a header of 100 MB is bounded in time and memory', () => {
   const HEADER_BYTES = 100_000_000;
   const OVERLAPPING = 1_500_000;
   const overlapping: HostileFile = {
+    id: 'overlapping',
     name: 'as many overlapping entries as fit',
     inTarget: false,
     dataLength: 8,

@@ -7,6 +7,7 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import { safeOpen } from 'safetensors-mmap';
+import { checksumOfViews } from './checksums.ts';
 import { CollectionObserver } from './collections.ts';
 import { collectGarbage, fillHeap } from './heap.ts';
 import { readWhole, viewsOf } from './read-file.ts';
@@ -30,6 +31,6 @@ const end = performance.now();
 const result: GcResult = {
   ...(await observer.between(start, end)),
   time: end - start,
-  checksum: `${views.length} ${heap.length > 0}`,
+  checksum: `${checksumOfViews(views)} ${heap.length > 0}`,
 };
 console.log(JSON.stringify(result));

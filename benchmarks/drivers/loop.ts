@@ -3,31 +3,19 @@
  *
  *   prefetch FILE
  */
-import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { setTimeout } from 'node:timers/promises';
 import { safeOpen } from 'safetensors-mmap';
+import { costOf } from './memory.ts';
 import type { LoopResult } from './results.ts';
 
-const RESOLUTION_MS = 1;
-/** A percentile. */
-const MOST = 99;
-
 const path = process.argv[3];
-const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
 const file = await safeOpen(path);
-await setTimeout(100);
-delay.enable();
-const start = performance.now();
-await file.prefetch();
-const time = performance.now() - start;
-await setTimeout(2 * RESOLUTION_MS); // the delay that is just ending counts
-delay.disable();
+const { time, delay, longestDelay } = await costOf(() => file.prefetch());
 const { byteLength, residentBytes } = await file.residency();
 file.close();
 const result: LoopResult = {
   time,
-  delay: delay.percentile(MOST) / 1e6,
-  longest: delay.max / 1e6,
+  delay,
+  longest: longestDelay,
   checksum: `${byteLength === residentBytes}`,
 };
 console.log(JSON.stringify(result));

@@ -5,63 +5,46 @@
  *   dd FILE COUNT    so many dd at once, each with its part of the file, past the page cache
  *   fio FILE         fio, past the page cache, 32 reads of 1 MiB at a time
  */
-import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { open, stat } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
+import { readInLanes } from './lanes.ts';
 import type { ReaderResult } from './results.ts';
 
 const MIB = 2 ** 20;
-const LANES = 4;
-const LANE_BYTES = 8 * MIB;
+const run = promisify(execFile);
 
-async function lanes(path: string): Promise<number> {
+async function lanes(path: string): Promise<ReaderResult> {
   const start = performance.now();
-  await using file = await open(path);
-  const { size } = await file.stat();
-  let next = 0;
-  const lane = async () => {
-    const buffer = new Uint8Array(LANE_BYTES);
-    while (next < size) {
-      const begin = next;
-      next += LANE_BYTES;
-      const wanted = Math.min(LANE_BYTES, size - begin);
-      for (let done = 0; done < wanted; ) {
-        const { bytesRead } = await file.read(buffer, done, wanted - done, begin + done);
-        if (bytesRead === 0) throw new Error(`${path} ends too early`);
-        done += bytesRead;
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: LANES }, lane));
-  return performance.now() - start;
+  const bytes = await readInLanes(path);
+  return { time: performance.now() - start, bytes };
 }
 
-async function dd(path: string, count: number): Promise<number> {
+async function dd(path: string, count: number): Promise<ReaderResult> {
   const { size } = await stat(path);
-  const blocks = Math.ceil(size / MIB);
-  const each = Math.ceil(blocks / count);
+  const each = Math.ceil(Math.ceil(size / MIB) / count);
   const start = performance.now();
-  await Promise.all(
+  const said = await Promise.all(
     Array.from({ length: count }, async (_, i) => {
       // A part that is no whole number of blocks: 16 MiB at a time, counted in bytes.
-      const child = spawn(
+      const { stderr } = await run(
         'dd',
         [`if=${path}`, 'of=/dev/null', 'bs=16M', 'iflag=direct,skip_bytes,count_bytes'].concat(
           `skip=${i * each * MIB}`,
           `count=${each * MIB}`,
         ),
-        { stdio: 'ignore' },
+        { env: { ...process.env, LC_ALL: 'C' } },
       );
-      const [code] = await once(child, 'close');
-      if (code !== 0) throw new Error(`dd failed with ${code}`);
+      return stderr;
     }),
   );
-  return performance.now() - start;
+  const time = performance.now() - start;
+  const bytes = said.map((text) => Number(/^(\d+) bytes/m.exec(text)?.[1]));
+  return { time, bytes: bytes.reduce((sum, part) => sum + part, 0) };
 }
 
-async function fio(path: string): Promise<number> {
-  const { stdout } = await promisify(execFile)('fio', [
+async function fio(path: string): Promise<ReaderResult> {
+  const { stdout } = await run('fio', [
     '--name=read',
     '--rw=read',
     `--filename=${path}`,
@@ -72,15 +55,17 @@ async function fio(path: string): Promise<number> {
     '--ioengine=libaio',
     '--output-format=json',
   ]);
-  const { jobs } = JSON.parse(stdout) as { jobs: { read: { runtime: number } }[] };
-  return jobs[0].read.runtime;
+  const { jobs } = JSON.parse(stdout) as {
+    jobs: { read: { runtime: number; io_bytes: number } }[];
+  };
+  const { runtime, io_bytes: bytes } = jobs[0].read;
+  return { time: runtime, bytes };
 }
 
 const [task, path, count] = process.argv.slice(2);
-const tasks: Record<string, () => Promise<number>> = {
+const tasks: Record<string, () => Promise<ReaderResult>> = {
   lanes: () => lanes(path),
   dd: () => dd(path, Number(count)),
   fio: () => fio(path),
 };
-const result: ReaderResult = { time: await tasks[task]() };
-console.log(JSON.stringify(result));
+console.log(JSON.stringify(await tasks[task]()));

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import type { Collections } from './collections.ts';
 
 /** What a driver prints for the task `open`; times in milliseconds. */
@@ -32,7 +31,6 @@ export interface ExternalResult {
   checksum: string;
 }
 
-/** What a driver prints for the tasks `save` and `dd`. */
 /** What the driver `slices` prints; times in milliseconds. */
 export interface SliceResult {
   /** The first slice of the process. */
@@ -42,6 +40,7 @@ export interface SliceResult {
   checksum: string;
 }
 
+/** What a driver prints for the tasks `save` and `dd`, and of a checkpoint that it converts. */
 export interface SaveResult {
   /** Milliseconds. */
   time: number;
@@ -67,13 +66,15 @@ export interface TouchResult {
 export interface ReaderResult {
   /** Milliseconds. */
   time: number;
+  /** That were read. */
+  bytes: number;
 }
 
 /** What the driver `gc` prints: of opening a file and viewing all tensors. */
 export interface GcResult extends Collections {
   /** Milliseconds. */
   time: number;
-  /** How many views were made. */
+  /** How many views were made, and the sum of the first word of each. */
   checksum: string;
 }
 
@@ -101,7 +102,7 @@ export interface SizesResult {
   /** The first and its views of all tensors, and the median of further ones. */
   firstViews: number;
   furtherViews: number;
-  /** How many tensors, and a word of the last. */
+  /** How many tensors, and the sum of the first word of each. */
   checksum: string;
 }
 
@@ -179,17 +180,4 @@ export async function timeOpens(
     opened.close();
   }
   return { first: times[0], further: times.slice(1), checksum };
-}
-
-/**
- * A field of /proc/self/status in bytes. Peak memory elsewhere: getrusage(2), whose figure starts
- * with the parent's on Linux, hence not there.
- */
-export function memoryStatus(field: 'VmRSS' | 'VmHWM'): number {
-  if (process.platform !== 'linux') return 1024 * process.resourceUsage().maxRSS;
-  const match = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(
-    readFileSync('/proc/self/status', 'utf8'),
-  );
-  if (match === null) throw new Error(`/proc/self/status has no ${field}`);
-  return 1024 * Number(match[1]);
 }

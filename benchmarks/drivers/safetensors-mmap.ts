@@ -15,7 +15,8 @@ import {
   safeOpen,
   safeOpenSync,
 } from 'safetensors-mmap';
-import { type CostResult, memoryStatus, type Opened, timeOpens } from './results.ts';
+import { memoryStatus } from './memory.ts';
+import { type CostResult, type Opened, timeOpens } from './results.ts';
 
 function opened(file: Container): Opened {
   return {

@@ -1,53 +1,47 @@
 /**
- * Saves a model of 64 MiB blocks that is in memory, and prints what that cost, as JSON.
+ * Saves a model and prints what that cost, as JSON.
  *
- *   save FILE BLOCKS durable|cached   saveFile; durable: until it is on the disk
- *   dd FILE BLOCKS                    what the disk takes: dd, past the page cache
+ *   save FILE BLOCKS durable|cached     blocks of 64 MiB that are in memory; durable: until they are on the disk
+ *   copy FILE SOURCE durable|cached     the tensors of a file that is open
+ *   tensors FILE COUNT durable|cached   so many tensors of a few bytes
+ *   write SOURCE BLOCKS                 the file for `copy`
+ *   dd FILE BLOCKS                      what the disk takes: dd, past the page cache
  */
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { createReadStream, readFileSync, rmSync } from 'node:fs';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { pipeline } from 'node:stream/promises';
-import { setTimeout } from 'node:timers/promises';
-import { saveFile } from 'safetensors-mmap';
+import { rmSync } from 'node:fs';
+import { safeOpen, saveFile, type TensorLike, type TensorsLike } from 'safetensors-mmap';
 import { BLOCK_BYTES, blockModel } from '../models/blocks.ts';
+import { deepSeekV3 } from '../models/deepseek-v3.ts';
+import { checksumOfFile } from './checksums.ts';
+import { costOf } from './memory.ts';
 import type { SaveResult } from './results.ts';
 
-const LOOP_RESOLUTION_MS = 1;
-const MEMORY_INTERVAL_MS = 2;
-
-async function checksumOfFile(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(path, { highWaterMark: 2 ** 20 }), hash);
-  return hash.digest('hex');
-}
-
-/** Memory that is the process's own: pages of mapped files, which the system may drop, are not. */
-function ownMemory(): number {
-  const status = readFileSync('/proc/self/status', 'utf8');
-  return 1024 * Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)?.[1]);
-}
-
-async function save(path: string, blocks: number, durable: boolean): Promise<SaveResult> {
-  const tensors = blockModel(blocks);
-  const delay = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS });
-  await setTimeout(100);
-  const before = ownMemory();
-  let peak = before;
-  const sampling = setInterval(() => {
-    peak = Math.max(peak, ownMemory());
-  }, MEMORY_INTERVAL_MS);
-  delay.enable();
-  const start = performance.now();
-  await saveFile(tensors, path, { fsync: durable });
-  const time = performance.now() - start;
-  await setTimeout(2 * LOOP_RESOLUTION_MS); // the delay that is just ending counts
-  delay.disable();
-  clearInterval(sampling);
+async function save(tensors: TensorsLike, path: string, mode: string): Promise<SaveResult> {
+  const cost = await costOf(() => saveFile(tensors, path, { fsync: mode === 'durable' }));
   const checksum = await checksumOfFile(path);
   rmSync(path);
-  return { time, longestDelay: delay.max / 1e6, memory: peak - before, checksum };
+  return { ...cost, checksum };
+}
+
+async function copy(path: string, source: string, mode: string): Promise<SaveResult> {
+  using file = await safeOpen(source);
+  return await save(file, path, mode);
+}
+
+/** Names as DeepSeek-V3 has them, 91,985 in all; of each tensor one element. */
+function smallTensors(count: number): Map<string, TensorLike> {
+  const tensors = new Map<string, TensorLike>();
+  for (const { name, shape } of deepSeekV3()) {
+    if (tensors.size === count) break;
+    const data = Float32Array.of(tensors.size);
+    tensors.set(name, { dtype: 'F32', shape: shape.map(() => 1), data });
+  }
+  return tensors;
+}
+
+async function write(path: string, blocks: number): Promise<object> {
+  await saveFile(blockModel(blocks), path);
+  return {};
 }
 
 function dd(path: string, blocks: number): SaveResult {
@@ -65,9 +59,12 @@ function dd(path: string, blocks: number): SaveResult {
   return { time };
 }
 
-const [task, path, blocks, mode] = process.argv.slice(2);
-const tasks: Record<string, () => SaveResult | Promise<SaveResult>> = {
-  save: () => save(path, Number(blocks), mode === 'durable'),
-  dd: () => dd(path, Number(blocks)),
+const [task, path, argument, mode] = process.argv.slice(2);
+const tasks: Record<string, () => object | Promise<object>> = {
+  save: () => save(blockModel(Number(argument)), path, mode),
+  copy: () => copy(path, argument, mode),
+  tensors: () => save(smallTensors(Number(argument)), path, mode),
+  write: () => write(path, Number(argument)),
+  dd: () => dd(path, Number(argument)),
 };
 console.log(JSON.stringify(await tasks[task]()));

@@ -5,6 +5,7 @@
  *   read-file FILE OPENS   once, whatever is asked: fs.readFile and views; above its limit of 2 GiB, positioned reads of each tensor
  */
 import { safeOpenSync } from 'safetensors-mmap';
+import { checksumOfViews } from './checksums.ts';
 import { isReadable, readTensors, readWhole, viewsOf } from './read-file.ts';
 import type { SizesResult } from './results.ts';
 
@@ -14,11 +15,6 @@ interface Times {
   /** Until there was a view of each tensor, where they were asked for. */
   views: number;
   checksum: string;
-}
-
-function checksumOf(views: readonly ArrayBufferView[]): string {
-  const last = views[views.length - 1];
-  return `${views.length} ${new Uint32Array(last.buffer, last.byteOffset, 1)[0]}`;
 }
 
 function ours(path: string, withViews: boolean): Times {
@@ -31,7 +27,7 @@ function ours(path: string, withViews: boolean): Times {
   }
   const views = file.offsetKeys().map((name) => file.getTensor(name).data);
   const viewed = performance.now() - start;
-  const checksum = checksumOf(views);
+  const checksum = checksumOfViews(views);
   file.close();
   return { open, views: viewed, checksum };
 }
@@ -41,12 +37,12 @@ async function readFile(path: string): Promise<Times> {
   if (!(await isReadable(path))) {
     const views = await readTensors(path);
     const time = performance.now() - start;
-    return { open: time, views: time, checksum: checksumOf(views) };
+    return { open: time, views: time, checksum: checksumOfViews(views) };
   }
   const bytes = await readWhole(path);
   const open = performance.now() - start;
   const views = [...viewsOf(bytes).values()];
-  return { open, views: performance.now() - start, checksum: checksumOf(views) };
+  return { open, views: performance.now() - start, checksum: checksumOfViews(views) };
 }
 
 const middle = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1];

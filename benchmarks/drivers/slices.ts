@@ -50,10 +50,10 @@ async function write(path: string, rows: number, columns: number): Promise<objec
   for (let row = 0; row < rows; row += rowsAtOnce) {
     const count = Math.min(rowsAtOnce, rows - row);
     // Bytes that no file system compresses well.
-    const data = Uint16Array.from(
-      { length: count * columns },
-      (_, i) => Math.imul(row * columns + i, 2654435761) >>> 16,
-    );
+    const data = new Uint16Array(count * columns);
+    for (let i = 0; i < data.length; i++) {
+      data[i] = Math.imul(row * columns + i, 2654435761) >>> 16;
+    }
     await writer.write('x', data);
   }
   await writer.finish();

@@ -1,14 +1,13 @@
 """Reads all tensors of a file, touches every page of them, and prints what that took, as JSON.
 
 touch.py safetensors FILE mmap|pread   the reference, with that backend
-touch.py torch FILE mmap|read          torch.load of the same weights: FILE with .pt for .safetensors
-touch.py torch-write FILE              writes that, and prints the version of torch
-touch.py torch-evict FILE              evicts it, and prints how much of it stays in memory
-touch.py random FILE NAMES             tensors (a JSON array in the file NAMES) through a mapping without
-                                       read-ahead, posix_fadvise(RANDOM)
+touch.py torch FILE mmap|read          torch.load of the same weights in a file of its own
+touch.py torch-write FILE OUTPUT       writes that
+touch.py hold FILE                     all tensors by the reference; holds them until standard input ends
+touch.py scattered FILE NAMES          some tensors (a JSON array in the file NAMES) by the reference
+touch.py random FILE NAMES             the same tensors through a mapping without read-ahead: posix_fadvise(RANDOM)
 """
 
-import ctypes
 import json
 import mmap
 import os
@@ -18,10 +17,6 @@ from time import perf_counter
 import numpy
 
 PAGE_WORDS = 1024
-
-
-def torch_path(path):
-    return path.removesuffix(".safetensors") + ".pt"
 
 
 def words_of(array):
@@ -38,7 +33,7 @@ def read_torch(path, mode):
     import torch
 
     def read():
-        tensors = torch.load(torch_path(path), mmap=mode == "mmap", weights_only=True)
+        tensors = torch.load(path, mmap=mode == "mmap", weights_only=True)
         return [words_of(tensor.numpy()) for tensor in tensors.values()]
 
     return read
@@ -79,39 +74,43 @@ def touch(read):
     }
 
 
-def torch_write(path):
+def torch_write(path, output):
     import torch
     from safetensors.torch import load_file
 
-    torch.save(load_file(path), torch_path(path))
-    return {"version": torch.__version__, "path": torch_path(path)}
+    torch.save(load_file(path), output)
+    return {}
 
 
-def torch_evict(path):
-    """As makeCold does it for safetensors files."""
-    with open(torch_path(path), "r+b") as file:
-        length = os.fstat(file.fileno()).st_size
-        os.fsync(file.fileno())
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        with mmap.mmap(file.fileno(), 0) as mapped:
-            pages = (length + mmap.PAGESIZE - 1) // mmap.PAGESIZE
-            states = (ctypes.c_ubyte * pages)()
-            address = ctypes.addressof(ctypes.c_char.from_buffer(mapped))
-            libc = ctypes.CDLL(None, use_errno=True)
-            libc.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
-            if libc.mincore(address, length, states) != 0:
-                raise OSError(ctypes.get_errno(), "mincore")
-            resident = mmap.PAGESIZE * sum(state & 1 for state in bytes(states))
-            return {"residentBytes": resident}
+def hold(path):
+    from safetensors.numpy import load_file
+
+    words = [words_of(array) for array in load_file(path).values()]
+    print(json.dumps(touch(lambda: words)), flush=True)
+    sys.stdin.read()
+    # The tensors are needed up to here.
+    assert words
+
+
+def scattered(path, names_path):
+    from safetensors import safe_open
+
+    with open(names_path, encoding="utf-8") as names_file:
+        names = json.load(names_file)
+    with safe_open(path, framework="np") as file:
+        return touch(lambda: [words_of(file.get_tensor(name)) for name in names])
 
 
 def main():
     task, *arguments = sys.argv[1:]
+    if task == "hold":
+        hold(*arguments)
+        return
     tasks = {
         "safetensors": lambda path, backend: touch(read_reference(path, backend)),
         "torch": lambda path, mode: touch(read_torch(path, mode)),
         "torch-write": torch_write,
-        "torch-evict": torch_evict,
+        "scattered": scattered,
         "random": lambda path, names: touch(read_random(path, names)),
     }
     print(json.dumps(tasks[task](*arguments)))

@@ -129,7 +129,7 @@ async function modelViews(folder: string, heapMegabytes: number): Promise<ModelV
     view: end - opened,
     fullCollections: await fullCollections(start, end),
     heap: heapUsed,
-    checksum: `${filled.length} ${heap.length > 0}`,
+    checksum: `${views.length} ${filled.length}`,
   };
 }
 

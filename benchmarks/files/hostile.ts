@@ -5,6 +5,8 @@ const MAX_HEADER_BYTES = 100_000_000;
 const LENGTH_BYTES = 8;
 
 export interface HostileFile {
+  /** For the ids of rows. */
+  id: string;
   name: string;
   /** One of the five that the target names. */
   inTarget: boolean;
@@ -21,40 +23,58 @@ const STRIDE = 866_029;
 
 /** Headers of about 100 MB that are valid and made to cost as much as they can. */
 export const HOSTILE_FILES: readonly HostileFile[] = [
-  { name: '1.75 million entries', inTarget: true, dataLength: 0, header: manyEntries },
   {
+    id: 'entries',
+    name: '1.75 million entries',
+    inTarget: true,
+    dataLength: 0,
+    header: manyEntries,
+  },
+  {
+    id: 'shape',
     name: 'a shape of 49 million elements',
     inTarget: true,
     dataLength: 4,
     header: () => filled('{"a":{"dtype":"F32","shape":[1', ',1', '],"data_offsets":[0,4]}}'),
   },
   {
+    id: 'ignored',
     name: 'an ignored field of 49 million elements',
     inTarget: true,
     dataLength: 4,
     header: () =>
       filled('{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"x":[0', ',0', ']}}'),
   },
-  { name: '8 million metadata keys', inTarget: true, dataLength: 0, header: manyKeys },
   {
+    id: 'metadata',
+    name: '8 million metadata keys',
+    inTarget: true,
+    dataLength: 0,
+    header: manyKeys,
+  },
+  {
+    id: 'space',
     name: '100 MB of white space',
     inTarget: true,
     dataLength: 0,
     header: () => filled('{}', ' ', ''),
   },
   {
+    id: 'shuffled',
     name: '1.4 million entries in random order',
     inTarget: false,
     dataLength: SHUFFLED_ENTRIES,
     header: shuffledEntries,
   },
   {
+    id: 'escapes',
     name: 'a name of 16 million \\u escapes',
     inTarget: false,
     dataLength: 4,
     header: () => filled('{"', '\\u00e9', '":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'),
   },
   {
+    id: 'floats',
     name: 'an ignored field of 25 million floats',
     inTarget: false,
     dataLength: 4,

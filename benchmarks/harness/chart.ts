@@ -17,7 +17,11 @@ export interface Chart {
 export interface ChartPoint {
   name: string;
   x?: number | string;
-  median: number;
-  min: number;
-  max: number;
+  /** How many samples the figures are of. */
+  rounds: number;
+  median?: number;
+  min?: number;
+  max?: number;
+  /** Why there are none. */
+  missing?: string;
 }

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import type { Series } from './compare.ts';
 import { seededRandom } from './random.ts';
 import { atEnd } from './undo.ts';
 
@@ -11,6 +12,21 @@ export interface Child {
   program: string;
   /** Arguments before those of a task. */
   prefix: readonly string[];
+  /** Why this machine does not have it: then it is shown as missing, and never run. */
+  missing?: string;
+}
+
+/** A task of a driver that is run again and again; none where the driver is missing. */
+export type Task<Result> = (() => Promise<Result>) | undefined;
+
+/** What a driver does, unless it is missing. */
+export function unlessMissing<Result>(child: Child, run: () => Promise<Result>): Task<Result> {
+  return child.missing === undefined ? run : undefined;
+}
+
+/** What was measured of a driver, by its name. */
+export function seriesOf({ name, missing }: Child, samples: readonly number[]): Series {
+  return missing === undefined ? { name, samples } : { name, samples, missing };
 }
 
 /**
@@ -38,16 +54,20 @@ export async function measure<Result>(
 /**
  * Runs every task once a round, one after the other, so that whatever else the machine does meets
  * them all alike; in another order each round, because what a task finds (memory that is free at once,
- * a disk that is done) is what the one before has left. Result: for each task its result of every round.
+ * a disk that is done) is what the one before has left. Result: for each task its result of every round;
+ * of one that is missing, no results.
  */
 export async function interleave<Result>(
   rounds: number,
-  tasks: readonly (() => Promise<Result>)[],
+  tasks: readonly Task<Result>[],
 ): Promise<Result[][]> {
   const results: Result[][] = tasks.map(() => []);
   const next = seededRandom();
   for (let round = 0; round < rounds; round++) {
-    for (const i of shuffled(tasks.length, next)) results[i].push(await tasks[i]());
+    for (const i of shuffled(tasks.length, next)) {
+      const task = tasks[i];
+      if (task !== undefined) results[i].push(await task());
+    }
   }
   return results;
 }

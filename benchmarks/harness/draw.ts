@@ -14,10 +14,13 @@ const WIDTH = 460;
 export async function drawCharts({ results, machine }: Results, folder: string): Promise<string[]> {
   mkdirSync(folder, { recursive: true });
   const paths: string[] = [];
-  for (const { charts, rounds } of results) {
+  for (const { charts } of results) {
     for (const chart of charts) {
       const path = join(folder, `${chart.name}.svg`);
-      const below = `medians and spreads; ${machine.system}, ${machine.cores} cores, Node ${machine.node}, up to ${rounds} rounds`;
+      const below = [
+        `medians and spreads, rounds: ${roundsOf(chart)}; ${machine.system}, ${machine.cores} cores, Node ${machine.node}`,
+        ...missingOf(chart),
+      ];
       writeFileSync(path, `${await svgOf(chart, below)}\n`);
       paths.push(path);
     }
@@ -25,22 +28,42 @@ export async function drawCharts({ results, machine }: Results, folder: string):
   return paths;
 }
 
-export async function svgOf(chart: Chart, below: string): Promise<string> {
+/** "10", or "5 to 10". */
+function roundsOf({ points }: Chart): string {
+  const rounds = points.filter(({ missing }) => missing === undefined).map((point) => point.rounds);
+  const [least, most] = [Math.min(...rounds), Math.max(...rounds)];
+  return least === most ? String(most) : `${least} to ${most}`;
+}
+
+/** Who is not in the chart, line by line. */
+function missingOf({ points }: Chart): string[] {
+  const lines = points.flatMap(({ name, missing }) =>
+    missing === undefined ? [] : `not measured: ${name}: ${missing}`,
+  );
+  return [...new Set(lines)];
+}
+
+export async function svgOf(chart: Chart, below: readonly string[]): Promise<string> {
   const { spec } = compile(specOf(chart, below));
   return new View(parse(spec), { renderer: 'none' }).toSVG();
 }
 
-function specOf(chart: Chart, below: string): TopLevelSpec {
-  const values = chart.points.map((point, order) => ({
-    ...point,
-    order,
-    own: OURS.test(point.name),
-  }));
+function specOf(chart: Chart, below: readonly string[]): TopLevelSpec {
+  // A bar of its own says that one is missing; other kinds have that below the title.
+  const shown = chart.points.filter(
+    ({ missing }) => missing === undefined || chart.kind === 'bars',
+  );
+  const values = shown.map((point, order) => ({ ...point, order, own: OURS.test(point.name) }));
   const base = {
     background: 'white',
     padding: 12,
     width: WIDTH,
-    title: { text: chart.title, subtitle: below, anchor: 'start' as const, subtitleFontSize: 9 },
+    title: {
+      text: chart.title,
+      subtitle: [...below],
+      anchor: 'start' as const,
+      subtitleFontSize: 9,
+    },
     data: { values },
     config: { font: 'sans-serif', view: { stroke: null } },
   };
@@ -57,14 +80,14 @@ const COLOUR = {
 
 /** What Vega-Lite calls the marks of a chart, one function for each kind. */
 function bars({ unit }: Chart): object {
-  const y = { field: 'name', type: 'nominal' as const, sort: null, title: null };
   const axis = { labelLimit: 320, ticks: false, domain: false };
+  const y = { field: 'name', type: 'nominal' as const, sort: null, title: null, axis };
   return {
     layer: [
       {
         mark: { type: 'bar', height: 14 },
         encoding: {
-          y: { ...y, axis },
+          y,
           x: { field: 'median', type: 'quantitative', title: unit },
           color: COLOUR,
         },
@@ -84,6 +107,11 @@ function bars({ unit }: Chart): object {
           x: { field: 'max', type: 'quantitative' },
           text: { field: 'median', format: unit === 'MB' ? ',.0f' : '.3~r' },
         },
+      },
+      {
+        transform: [{ filter: 'isValid(datum.missing)' }],
+        mark: { type: 'text', align: 'left', dx: 4, fontSize: 10, fontStyle: 'italic' },
+        encoding: { y, x: { datum: 0, type: 'quantitative' }, text: { value: 'missing' } },
       },
     ],
   };
@@ -109,9 +137,9 @@ function groups({ unit, xTitle }: Chart): object {
             field: 'name',
             type: 'nominal',
             sort: null,
-            scale: { range: [OWN_COLOUR, OTHER_COLOUR, '#7a7a7a'] },
+            scale: { range: [OWN_COLOUR, OTHER_COLOUR, '#7a7a7a', '#d9a441'] },
             title: null,
-            legend: { orient: 'bottom' },
+            legend: { orient: 'bottom', columns: 1, labelLimit: WIDTH },
           },
         },
       },
@@ -122,26 +150,33 @@ function groups({ unit, xTitle }: Chart): object {
 
 function lines({ unit, xTitle }: Chart): object {
   const scale = { type: 'log' as const };
+  const x = {
+    field: 'x',
+    type: 'quantitative',
+    scale,
+    title: xTitle,
+    axis: { format: '.1~s', tickCount: 5 },
+  };
+  const y = (field: string) => ({
+    field,
+    type: 'quantitative',
+    scale,
+    title: unit,
+    axis: { tickCount: 6 },
+  });
+  const color = {
+    field: 'name',
+    type: 'nominal',
+    sort: null,
+    title: null,
+    scale: { range: ['#d1495b', OWN_COLOUR, '#66a182'] },
+    legend: { orient: 'bottom', columns: 1, labelLimit: WIDTH },
+  };
   return {
     height: 240,
-    mark: { type: 'line', point: true },
-    encoding: {
-      x: {
-        field: 'x',
-        type: 'quantitative',
-        scale,
-        title: xTitle,
-        axis: { format: '.1~s', tickCount: 5 },
-      },
-      y: { field: 'median', type: 'quantitative', scale, title: unit, axis: { tickCount: 6 } },
-      color: {
-        field: 'name',
-        type: 'nominal',
-        sort: null,
-        title: null,
-        scale: { range: ['#d1495b', OWN_COLOUR, '#66a182'] },
-        legend: { orient: 'bottom', columns: 1, labelLimit: 300 },
-      },
-    },
+    layer: [
+      { mark: { type: 'line', point: true }, encoding: { x, y: y('median'), color } },
+      { mark: { type: 'rule' }, encoding: { x, y: y('min'), y2: { field: 'max' }, color } },
+    ],
   };
 }

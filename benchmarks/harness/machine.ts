@@ -1,5 +1,6 @@
-import { statfsSync } from 'node:fs';
+import { readFileSync, statfsSync } from 'node:fs';
 import { cpus, release, totalmem, type } from 'node:os';
+import { kernelsInUse } from './addon.ts';
 import { readAheadOf } from './disk.ts';
 
 /** Magic numbers of statfs(2), from linux/magic.h and the file systems' own headers. */
@@ -24,6 +25,10 @@ export interface Machine {
   /** Of the disk below it; `undefined` where the system does not tell. */
   readAheadKb: number | undefined;
   reference: string;
+  /** Instruction set of the kernels that decode. */
+  kernels: string;
+  /** When memory gets huge pages: /sys/kernel/mm/transparent_hugepage/enabled; `undefined` where there are none. */
+  hugePages: string | undefined;
 }
 
 export function describeMachine(folder: string, reference: string): Machine {
@@ -38,5 +43,17 @@ export function describeMachine(folder: string, reference: string): Machine {
     fileSystem: FILE_SYSTEMS.get(magic) ?? `0x${magic.toString(16)}`,
     readAheadKb: readAheadOf(folder)?.kilobytes,
     reference,
+    kernels: kernelsInUse(),
+    hugePages: hugePages(),
   };
+}
+
+function hugePages(): string | undefined {
+  try {
+    // "always [madvise] never"
+    const text = readFileSync('/sys/kernel/mm/transparent_hugepage/enabled', 'utf8');
+    return /\[(\w+)\]/.exec(text)?.[1];
+  } catch {
+    return undefined;
+  }
 }

@@ -1,91 +1,94 @@
+import { dirname } from 'node:path';
 import type { TouchResult } from '../drivers/results.ts';
+import { totalBytes, type Weights } from '../files/weights.ts';
 import { type Child, measure } from './child.ts';
 import { makeCold } from './cold.ts';
-import { nodeDriver, pythonDriver } from './drivers.ts';
-import { buildRustPeer } from './rust.ts';
+import { assertSpace } from './disk.ts';
+import { findTorch, nodeDriver, npmVersionOf, pythonDriver } from './drivers.ts';
+import { findRust } from './rust.ts';
 import { NotMeasured, type Setting } from './trial.ts';
 
 /** A way to read all tensors of a file and touch their pages. */
 export interface Peer {
+  /** For the ids of rows. */
+  id: string;
   name: string;
-  /** Evicts what it reads, and proves it; nothing where the file that all share is what it reads. */
-  makeCold?: () => Promise<void>;
+  /** Why this machine does not have it. */
+  missing?: string;
+  /** What it reads, where that is a file of its own. */
+  own?: string;
   touch: (path: string) => Promise<TouchResult>;
-}
-
-/** One that this machine does not have. */
-export interface MissingPeer {
-  name: string;
-  reason: string;
 }
 
 const TOUCH = nodeDriver('touch', 'touch');
 
-function touching(name: string, child: Child, task: string, ...args: string[]): Peer {
+function touching(id: string, name: string, child: Child, ...task: readonly string[]): Peer {
+  const { missing } = child;
+  const [first, ...rest] = task;
   return {
+    id,
     name,
-    touch: (path) => measure<TouchResult>({ ...child, name }, task, path, ...args),
+    ...(missing === undefined ? {} : { missing }),
+    touch: (path) => measure<TouchResult>({ ...child, name }, first, path, ...rest),
   };
 }
 
-/** This package, with and without prefetch(). */
-export const OWN: readonly [prefetch: Peer, fault: Peer] = [
-  touching('safetensors-mmap, prefetch()', TOUCH, 'prefetch'),
-  touching('safetensors-mmap, page faults', TOUCH, 'fault'),
+/** This package: with prefetch(), without, and with what might be done in its place. */
+export const OWN: readonly [prefetch: Peer, fault: Peer, buffered: Peer] = [
+  touching('prefetch', 'safetensors-mmap, prefetch()', TOUCH, 'prefetch'),
+  touching('faults', 'safetensors-mmap, page faults', TOUCH, 'fault'),
+  touching('buffered', 'buffered reads into the page cache, then mapped', TOUCH, 'buffered'),
 ];
 
 /** All others, for the weights of a file. */
 export async function findPeers(
   setting: Setting,
   path: string,
-): Promise<readonly (Peer | MissingPeer)[]> {
+  weights: Weights,
+): Promise<readonly Peer[]> {
+  const { reference } = setting;
+  const npm = (name: string) => `${name} ${npmVersionOf(name)} of npm`;
+  const python = pythonDriver(reference, 'touch');
+  const rust = findRust(setting);
   return [
-    touching('fs.readFile and views', TOUCH, 'read-file'),
-    touching('@jax-js/loaders 0.1.1', TOUCH, 'jax-loaders'),
-    touching('safetensors 0.0.1 of npm', TOUCH, 'npm-safetensors'),
-    ...pythonPeers(setting),
-    ...(await torchPeers(setting, path)),
-    rustPeer(setting),
+    touching('read-file', 'fs.readFile and views', TOUCH, 'read-file'),
+    touching('jax', npm('@jax-js/loaders'), TOUCH, 'jax-loaders'),
+    touching('npm', npm('safetensors'), TOUCH, 'npm-safetensors'),
+    ...['mmap', 'pread'].map((backend) =>
+      touching(
+        `python-${backend}`,
+        `${reference.name}, ${backend}`,
+        python,
+        'safetensors',
+        backend,
+      ),
+    ),
+    ...(await torchPeers(setting, path, weights)),
+    touching('rust', rust.name, rust, 'touch'),
   ];
 }
 
-function pythonPeers({ reference }: Setting): (Peer | MissingPeer)[] {
-  return ['mmap', 'pread'].map((backend) => {
-    const name = `Python safetensors 0.8.0, ${backend}`;
-    if (reference instanceof NotMeasured) return { name, reason: reference.message };
-    return touching(name, pythonDriver(reference, 'touch'), 'safetensors', backend);
-  });
-}
-
 /** Reads a file of its own, with the same weights. */
-async function torchPeers({ reference }: Setting, path: string): Promise<(Peer | MissingPeer)[]> {
-  const modes = ['read', 'mmap'];
-  const missing = (reason: string) =>
-    modes.map((mode) => ({ name: `torch.load, ${mode}`, reason }));
-  if (reference instanceof NotMeasured) return missing(reference.message);
-  const python = pythonDriver(reference, 'touch');
-  let version: string;
-  try {
-    ({ version } = await measure<{ version: string }>(python, 'torch-write', path));
-  } catch {
-    return missing('the Python of the reference has no torch');
+async function torchPeers({ reference }: Setting, path: string, weights: Weights): Promise<Peer[]> {
+  const torch = findTorch(reference, 'touch');
+  const own = `${path.replace(/\.safetensors$/, '')}.pt`;
+  let { missing } = torch;
+  if (missing === undefined) {
+    try {
+      assertSpace(dirname(path), totalBytes(weights));
+      await measure(torch, 'torch-write', path, own);
+    } catch (error) {
+      if (!(error instanceof NotMeasured)) throw error;
+      missing = error.message;
+    }
   }
-  return modes.map((mode) => ({
-    ...touching(`torch.load ${version}, ${mode}`, python, 'torch', mode),
-    makeCold: () => makeTorchCold(python, path),
+  return ['read', 'mmap'].map((mode) => ({
+    id: `torch-${mode}`,
+    name: `torch.load, ${mode}, ${torch.name}`,
+    ...(missing === undefined ? {} : { missing }),
+    own,
+    touch: () => measure<TouchResult>(torch, 'torch', own, mode),
   }));
-}
-
-async function makeTorchCold(python: Child, path: string): Promise<void> {
-  const { residentBytes } = await measure<{ residentBytes: number }>(python, 'torch-evict', path);
-  if (residentBytes > 0) throw new Error(`${residentBytes} bytes of torch's file stay in memory`);
-}
-
-function rustPeer({ tiny }: Setting): Peer | MissingPeer {
-  const name = 'Rust safetensors 0.8.0, memmap2';
-  const built = tiny ? new NotMeasured('not compiled for tests') : buildRustPeer();
-  if (built instanceof NotMeasured) return { name, reason: built.message };
-  return touching(name, built, 'touch');
 }
 
 /** Runs a peer on a file that was evicted before, or on one that is in memory. */
@@ -94,6 +97,6 @@ export async function touchFile(
   path: string,
   state: 'cold' | 'warm',
 ): Promise<TouchResult> {
-  if (state === 'cold') await (peer.makeCold ?? (() => makeCold(path)))();
+  if (state === 'cold') await makeCold(peer.own ?? path);
   return peer.touch(path);
 }

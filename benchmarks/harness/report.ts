@@ -14,12 +14,18 @@ const PAINT: Record<Verdict, (text: string) => string> = {
 };
 
 export function formatMachine(machine: Machine): string {
-  const { node, system, cpu, cores, memoryGb, fileSystem, readAheadKb, reference } = machine;
+  const { node, system, cpu, cores, memoryGb, fileSystem, readAheadKb } = machine;
   return [
     `Node ${node} · ${system} · ${cpu}, ${cores} cores · ${memoryGb} GB`,
     `Files on ${fileSystem}, read-ahead ${readAheadKb === undefined ? 'unknown' : `${readAheadKb} KB`}`,
-    `Reference: ${reference}`,
+    `Kernels for ${machine.kernels} · huge pages: ${machine.hugePages ?? 'none'}`,
+    `Reference: ${machine.reference}`,
   ].join('\n');
+}
+
+/** What a trial took. */
+export function formatTime(seconds: number): string {
+  return colours.dim(`${seconds.toFixed(1)} s`);
 }
 
 /** The disk's own speed, as who reads a file in order finds it. */
@@ -31,18 +37,21 @@ export function formatCeiling(ceiling: Ceiling | string): string {
 
 export function formatTrial({ title, explains }: Trial, rows: readonly Comparison[]): string {
   const table = new Table({
-    head: ['what', 'ours', 'peer', 'ratio (min–max)', 'target', 'verdict'].map(colours.bold),
+    head: ['what', 'rounds', 'ours', 'peer', 'ratio (min–max)', 'target', 'verdict'].map(
+      colours.bold,
+    ),
     style: { head: [], border: [], compact: true },
     wordWrap: true,
-    colWidths: [48, 26, 42, 22, 17, 14],
+    colWidths: [48, 8, 26, 42, 22, 17, 14],
   });
   for (const row of rows) {
-    const { what, unit, ours, peer, ratio, target, verdict, note } = row;
+    const { what, unit, rounds, ours, peer, ratio, target, verdict, note } = row;
     const label = note === undefined ? what : `${what} (${note})`;
     table.push([
       label,
+      rounds === 0 ? '' : rounds,
       ours === undefined ? '' : withSpread(ours, unit),
-      peer === undefined ? '' : `${withSpread(peer, unit)}: ${peer.name}`,
+      peer === undefined ? '' : peerOf(peer, unit),
       ratio === undefined ? '' : withSpread(ratio, '×'),
       target ?? '',
       PAINT[verdict](verdict === 'no target' ? '–' : verdict),
@@ -57,6 +66,10 @@ export function formatSummary(results: readonly TrialResult[]): string {
   return (['met', 'missed', 'not measured'] as const)
     .map((verdict) => PAINT[verdict](`${verdicts.filter((v) => v === verdict).length} ${verdict}`))
     .join(' · ');
+}
+
+function peerOf({ name, spread }: NonNullable<Comparison['peer']>, unit: Unit): string {
+  return `${spread === undefined ? 'missing' : withSpread(spread, unit)}: ${name}`;
 }
 
 function withSpread({ median, min, max }: Spread, unit: Unit | '×'): string {

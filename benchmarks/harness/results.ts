@@ -7,9 +7,13 @@ import type { Machine } from './machine.ts';
 
 export interface TrialResult {
   trial: string;
-  /** When it ended, ISO 8601. */
+  /** When its run began, ISO 8601: trials of one run have the same. */
+  run: string;
+  /** When it ended. */
   at: string;
-  rounds: number;
+  /** What it took. */
+  seconds: number;
+  /** Smaller files and fewer rounds than figures are made of. */
   quick: boolean;
   /** Of the disk, in the same run. */
   ceiling: Ceiling | string;

@@ -32,8 +32,7 @@ async function run(setting: Setting): Promise<Comparison[]> {
   );
   return FIGURES.map(([label, unit, figure]) =>
     compare(
-      `${what}: ${label}`,
-      unit,
+      { id: figure, what: `${what}: ${label}`, unit },
       ours.map((result) => result[figure]),
       { name: 'fs.readFile and views', samples: readFile.map((result) => result[figure]) },
       { ratio: 'cost' },

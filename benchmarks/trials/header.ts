@@ -1,121 +1,149 @@
 import type { OpenResult } from '../drivers/results.ts';
-import { assertSameWork, type Child, interleave, measure } from '../harness/child.ts';
-import { type Comparison, compare, median, notMeasured } from '../harness/compare.ts';
-import { NotMeasured, type Setting, type Trial } from '../harness/trial.ts';
+import {
+  assertSameWork,
+  type Child,
+  interleave,
+  measure,
+  unlessMissing,
+} from '../harness/child.ts';
+import { type Comparison, compare, median, type Series } from '../harness/compare.ts';
+import { findRust } from '../harness/rust.ts';
+import type { Setting, Trial } from '../harness/trial.ts';
 import { deepSeekFile, gpt2File, llamaFile, shardFile } from './files.ts';
 
 const FASTER_THAN_REFERENCE = 3;
 const FASTER_THAN_CHECKED_JSON = 4;
-const BIG_OPENS = { full: 11, quick: 3 };
-const SMALL_OPENS = { full: 300, quick: 100 };
+const BIG_OPENS = { full: 11, quick: 3, tiny: 2 };
+const SMALL_OPENS = { full: 300, quick: 100, tiny: 2 };
 
 /** Both figures of a driver: the first open of each process, and the median of its further ones. */
 interface Opens {
-  name: string;
-  first: number[];
-  further: number[];
+  first: Series;
+  further: Series;
 }
 
-type Task = [name: string, child: Child, task: string];
+interface Opener {
+  name: string;
+  child: Child;
+  task: string;
+}
 
 async function measureOpens(
   path: string,
   opens: number,
   rounds: number,
-  tasks: readonly Task[],
+  openers: readonly Opener[],
 ): Promise<Opens[]> {
-  const run = ([, child, task]: Task) => measure<OpenResult>(child, task, path, opens);
-  await run(tasks[0]); // the file's pages and the programs' are in memory from here on
+  const run = ({ child, task }: Opener) => measure<OpenResult>(child, task, path, opens);
+  await run(openers[0]); // the file's pages and the programs' are in memory from here on
   const results = await interleave(
     rounds,
-    tasks.map((task) => () => run(task)),
+    openers.map((opener) => unlessMissing(opener.child, () => run(opener))),
   );
   assertSameWork(
     path,
     results.flat().map(({ checksum }) => checksum),
   );
-  return results.map((ofTask, i) => ({
-    name: tasks[i][0],
-    first: ofTask.map(({ first }) => first),
-    further: ofTask.map(({ further }) => median(further)),
-  }));
+  return results.map((ofOpener, i) => {
+    const { name, child } = openers[i];
+    const missing = child.missing === undefined ? {} : { missing: child.missing };
+    return {
+      first: { name, ...missing, samples: ofOpener.map(({ first }) => first) },
+      further: { name, ...missing, samples: ofOpener.map(({ further }) => median(further)) },
+    };
+  });
 }
 
-/** Rows of both figures; the limit is held against those that are judged. */
+/** Of both figures; the limit is held against those that are judged. */
 function rows(
-  what: string,
+  { id, what }: { id: string; what: string },
   ours: Opens,
   peer: Opens,
-  limit: number | undefined,
-  judged: readonly ('first' | 'further')[],
+  limit?: number,
+  judged: readonly (keyof Opens)[] = [],
 ): Comparison[] {
-  const row = (figure: 'first' | 'further', label: string) =>
+  const labels = [
+    ['first', 'first open'],
+    ['further', 'further opens'],
+  ] as const;
+  return labels.map(([figure, label]) =>
     compare(
-      `${what}: ${label}`,
-      'ms',
-      ours[figure],
-      { name: peer.name, samples: peer[figure] },
-      {
-        ratio: 'faster',
-        ...(judged.includes(figure) && limit !== undefined ? { limit } : {}),
-      },
-    );
-  return [row('first', 'first open'), row('further', 'further opens')];
+      { id: `${id}-${figure}`, what: `${what}: ${label}`, unit: 'ms' },
+      ours[figure].samples,
+      peer[figure],
+      { ratio: 'faster', limit: judged.includes(figure) ? limit : undefined },
+    ),
+  );
+}
+
+const opener = (name: string, child: Child, task = 'open'): Opener => ({ name, child, task });
+
+function sizeOf({ quick, tiny }: Setting): 'full' | 'quick' | 'tiny' {
+  if (tiny) return 'tiny';
+  return quick ? 'quick' : 'full';
 }
 
 async function bigHeader(setting: Setting): Promise<Comparison[]> {
-  const { ours, jsonParse, reference, rounds, quick } = setting;
+  const { ours, jsonParse, reference, rounds } = setting;
   const what = 'DeepSeek-V3, 91,985 tensors';
   const path = await deepSeekFile(setting.folder);
-  const tasks: Task[] = [
-    ['safeOpenSync', ours, 'open'],
-    ['safeOpen', ours, 'open-async'],
-    ['JSON.parse + checks', jsonParse, 'open'],
-  ];
-  if (!(reference instanceof NotMeasured)) tasks.push([reference.name, reference, 'open']);
+  const rust = findRust(setting);
   setting.progress(what);
-  const opens = quick ? BIG_OPENS.quick : BIG_OPENS.full;
-  const [sync, async, json, python] = await measureOpens(path, opens, rounds, tasks);
-  const target = `≥ ${FASTER_THAN_REFERENCE}× faster`;
+  const opens = BIG_OPENS[sizeOf(setting)];
+  const [sync, async, checked, python, crate] = await measureOpens(path, opens, rounds, [
+    opener('safeOpenSync', ours),
+    opener('safeOpen', ours, 'open-async'),
+    opener('JSON.parse + checks', jsonParse),
+    opener(reference.name, reference),
+    opener(rust.name, rust),
+  ]);
+  const both = ['first', 'further'] as const;
   return [
-    ...(reference instanceof NotMeasured
-      ? [notMeasured(`${what}, against the reference`, target, reference.message)]
-      : [
-          ...rows(what, sync, python, FASTER_THAN_REFERENCE, ['first', 'further']),
-          ...rows(`${what}, async`, async, python, undefined, []),
-        ]),
-    ...rows(what, sync, json, FASTER_THAN_CHECKED_JSON, ['first', 'further']),
+    ...rows({ id: 'deepseek-python', what }, sync, python, FASTER_THAN_REFERENCE, both),
+    ...rows({ id: 'deepseek-async-python', what: `${what}, async` }, async, python),
+    ...rows({ id: 'deepseek-json', what }, sync, checked, FASTER_THAN_CHECKED_JSON, both),
+    ...rows({ id: 'deepseek-rust', what }, sync, crate),
   ];
 }
 
 /** A file, and whether it has to be opened as fast as `JSON.parse` alone reads its header. */
-type SmallFile = [what: string, write: (folder: string) => Promise<string>, judged?: boolean];
+interface SmallFile {
+  id: string;
+  what: string;
+  write: (folder: string) => Promise<string>;
+  judged?: boolean;
+}
 
 const SMALL_FILES: readonly SmallFile[] = [
-  ['GPT-2, 160 tensors', gpt2File],
-  ['a shard of DeepSeek-V3, 565 tensors', shardFile, true],
-  ['Llama 3.1 405B, 1,137 tensors', llamaFile],
+  { id: 'gpt2', what: 'GPT-2, 160 tensors', write: gpt2File },
+  {
+    id: 'shard',
+    what: 'a shard of DeepSeek-V3, 565 tensors',
+    write: shardFile,
+    judged: true,
+  },
+  { id: 'llama', what: 'Llama 3.1 405B, 1,137 tensors', write: llamaFile },
 ];
 
-async function smallHeader(
-  [what, write, judged]: SmallFile,
-  setting: Setting,
-): Promise<Comparison[]> {
-  const { ours, jsonParse, reference, rounds, quick } = setting;
+async function smallHeader(file: SmallFile, setting: Setting): Promise<Comparison[]> {
+  const { id, what, write, judged } = file;
+  const { ours, jsonParse, reference, rounds } = setting;
   const path = await write(setting.folder);
-  const tasks: Task[] = [
-    ['safeOpenSync', ours, 'open'],
-    ['JSON.parse alone', jsonParse, 'parse'],
-    ['JSON.parse + checks', jsonParse, 'open'],
-  ];
-  if (!(reference instanceof NotMeasured)) tasks.push([reference.name, reference, 'open']);
+  const rust = findRust(setting);
   setting.progress(what);
-  const opens = quick ? SMALL_OPENS.quick : SMALL_OPENS.full;
-  const [sync, parsed, checked, python] = await measureOpens(path, opens, rounds, tasks);
+  const opens = SMALL_OPENS[sizeOf(setting)];
+  const [sync, parsed, checked, python, crate] = await measureOpens(path, opens, rounds, [
+    opener('safeOpenSync', ours),
+    opener('JSON.parse alone', jsonParse, 'parse'),
+    opener('JSON.parse + checks', jsonParse),
+    opener(reference.name, reference),
+    opener(rust.name, rust),
+  ]);
   return [
-    ...rows(what, sync, parsed, 1, judged ? ['further'] : []),
-    ...rows(what, sync, checked, undefined, []),
-    ...(python === undefined ? [] : rows(what, sync, python, undefined, [])),
+    ...rows({ id: `${id}-parse`, what }, sync, parsed, 1, judged ? ['further'] : []),
+    ...rows({ id: `${id}-json`, what }, sync, checked),
+    ...rows({ id: `${id}-python`, what }, sync, python),
+    ...rows({ id: `${id}-rust`, what }, sync, crate),
   ];
 }
 
@@ -128,6 +156,7 @@ export const header: Trial = {
     'The targets of DeepSeek-V3 are held against both; that of a shard against further opens, since a',
     'process opens many. The peers read the file with node:fs.',
     'JSON.parse cannot see duplicate keys, nor tell 2.0 from 2: its checks are fewer.',
+    'The readers of npm cannot do this: they take the bytes of the whole file.',
   ],
   run: async (setting) => {
     const results = [await bigHeader(setting)];

@@ -1,29 +1,52 @@
 import type { ModelViewsResult, OpenResult } from '../drivers/results.ts';
-import { assertSameWork, type Child, interleave, measure } from '../harness/child.ts';
-import { atMost, type Comparison, compare, median, notMeasured } from '../harness/compare.ts';
-import { NotMeasured, type Setting, type Trial } from '../harness/trial.ts';
+import {
+  assertSameWork,
+  type Child,
+  interleave,
+  measure,
+  seriesOf,
+  unlessMissing,
+} from '../harness/child.ts';
+import {
+  atMost,
+  type Comparison,
+  compare,
+  median,
+  never,
+  notMeasured,
+  type Row,
+  type Unit,
+} from '../harness/compare.ts';
+import type { NodeChild, Setting, Trial } from '../harness/trial.ts';
 import { deepSeekShards } from './files.ts';
 
 const FASTER_THAN_REFERENCE = 3;
 const MOST_FULL_COLLECTIONS = 1;
 const OPENS = { full: 11, quick: 2 };
-/** A process that has nothing else, and one that has a heap as large programs have. */
-const HEAPS_MB = [0, 160];
-/** A heap of 150 MB costs Node 20 twenty seconds a round. */
+/** Collections are the same in each round; a heap of 150 MB costs Node 20 twenty seconds a round. */
 const COLLECTION_ROUNDS = 3;
+const COLLECTIONS = 'full GCs of opening it and viewing all tensors';
+
+interface Heap {
+  /** For the ids of rows. */
+  id: string;
+  megabytes: number;
+}
+
+/** A process that has nothing else, and one that has a heap as large programs have. */
+const HEAPS: readonly Heap[] = [
+  { id: 'alone', megabytes: 0 },
+  { id: 'heap', megabytes: 160 },
+];
 const WHAT = 'DeepSeek-V3, 163 shards';
 
 async function openTimes(folder: string, setting: Setting): Promise<Comparison[]> {
   const { ours, reference, rounds, quick } = setting;
-  if (reference instanceof NotMeasured) {
-    const target = `≥ ${FASTER_THAN_REFERENCE}× faster`;
-    return [notMeasured(`${WHAT}, against the reference`, target, reference.message)];
-  }
   setting.progress(WHAT);
   const opens = quick ? OPENS.quick : OPENS.full;
-  const open = (child: Child, task: string) => () =>
-    measure<OpenResult>(child, task, folder, opens);
-  await open(ours, 'open-model')(); // the files' pages and the programs' are in memory from here on
+  const open = (child: Child, task: string) =>
+    unlessMissing(child, () => measure<OpenResult>(child, task, folder, opens));
+  await open(ours, 'open-model')?.(); // the files' pages and the programs' are in memory from here on
   const results = await interleave(rounds, [
     open(ours, 'open-model'),
     open(ours, 'open-model-keys'),
@@ -37,51 +60,74 @@ async function openTimes(folder: string, setting: Setting): Promise<Comparison[]
     first: ofTask.map(({ first }) => first),
     further: ofTask.map(({ further }) => median(further)),
   }));
-  const peer = `${reference.name}, safe_open + keys()`;
-  const row = (label: string, own: number[], other: number[], limit?: number) =>
+  const peer = { ...reference, name: `${reference.name}, safe_open + keys()` };
+  const row = (
+    id: string,
+    label: string,
+    own: typeof alone,
+    figure: 'first' | 'further',
+    limit?: number,
+  ) =>
     compare(
-      `${WHAT}: ${label}`,
-      'ms',
-      own,
-      { name: peer, samples: other },
-      { ratio: 'faster', ...(limit === undefined ? {} : { limit }) },
+      { id: `${id}-${figure}`, what: `${WHAT}: ${label}`, unit: 'ms' },
+      own[figure],
+      seriesOf(peer, python[figure]),
+      { ratio: 'faster', limit },
     );
   return [
-    row('first open', alone.first, python.first, FASTER_THAN_REFERENCE),
-    row('further opens', alone.further, python.further, FASTER_THAN_REFERENCE),
-    row('first open and keys()', keys.first, python.first),
-    row('further opens and keys()', keys.further, python.further),
+    row('open', 'first open', alone, 'first', FASTER_THAN_REFERENCE),
+    row('open', 'further opens', alone, 'further', FASTER_THAN_REFERENCE),
+    row('keys', 'first open and keys()', keys, 'first'),
+    row('keys', 'further opens and keys()', keys, 'further'),
   ];
 }
 
-async function collections(folder: string, node: Child, setting: Setting): Promise<Comparison[]> {
+async function collections(
+  folder: string,
+  node: NodeChild,
+  setting: Setting,
+): Promise<Comparison[]> {
+  const row = ({ id }: Heap, figure: string, what: string, unit: Unit): Row => ({
+    id: `${id}-${figure}-${node.kind}`,
+    what: `${WHAT}, ${node.name}, ${what}`,
+    unit,
+  });
+  const { missing } = node;
+  if (missing !== undefined) {
+    return HEAPS.map((heap) =>
+      notMeasured(row(heap, 'gcs', COLLECTIONS, 'GCs'), `≤ ${MOST_FULL_COLLECTIONS} GCs`, missing),
+    );
+  }
   setting.progress(`${WHAT}: all views, ${node.name}`);
+  // Beside a large heap Node 20, which makes a buffer for each shard, takes half a minute.
+  const heaps = setting.quick ? HEAPS.slice(0, 1) : HEAPS;
   const results = await interleave(
-    setting.quick ? 1 : COLLECTION_ROUNDS,
-    // Beside a large heap Node 20, which makes a buffer for each shard, takes half a minute.
-    (setting.quick ? HEAPS_MB.slice(0, 1) : HEAPS_MB).map(
-      (heap) => () => measure<ModelViewsResult>(node, 'model', folder, heap),
+    setting.quick ? 1 : Math.min(COLLECTION_ROUNDS, setting.rounds),
+    heaps.map(
+      ({ megabytes }) =>
+        () =>
+          measure<ModelViewsResult>(node, 'model', folder, megabytes),
     ),
   );
-  return results.flatMap((rounds) => {
-    const heap = Math.round(median(rounds.map((round) => round.heap)) / 1e6);
-    const what = `${WHAT}, ${node.name}, a heap of ${heap} MB`;
+  assertSameWork(
+    WHAT,
+    results.flat().map(({ checksum }) => checksum),
+  );
+  return results.flatMap((rounds, i) => {
+    const size = `a heap of ${Math.round(median(rounds.map((round) => round.heap)) / 1e6)} MB`;
     const figure = (of: (result: ModelViewsResult) => number) => rounds.map(of);
     return [
-      atMost(
-        `${what}: full GCs of opening it and viewing all tensors`,
-        'GCs',
+      never(
+        row(heaps[i], 'gcs', `${size}: ${COLLECTIONS}`, 'GCs'),
         figure((result) => result.fullCollections),
         MOST_FULL_COLLECTIONS,
       ),
       atMost(
-        `${what}: opening it`,
-        'ms',
+        row(heaps[i], 'open', `${size}: opening it`, 'ms'),
         figure((result) => result.open),
       ),
       atMost(
-        `${what}: viewing all tensors`,
-        'ms',
+        row(heaps[i], 'view', `${size}: viewing all tensors`, 'ms'),
         figure((result) => result.view),
       ),
     ];

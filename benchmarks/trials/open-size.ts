@@ -2,7 +2,14 @@ import type { SizesResult } from '../drivers/results.ts';
 import { sizeOf, totalBytes, type Weights, writeWeights } from '../files/weights.ts';
 import { assertSameWork, interleave, measure } from '../harness/child.ts';
 import { makeCold, makeWarm } from '../harness/cold.ts';
-import { type Comparison, compare, median, point, type Series } from '../harness/compare.ts';
+import {
+  type Comparison,
+  compare,
+  median,
+  notMeasured,
+  point,
+  type Series,
+} from '../harness/compare.ts';
 import { nodeDriver } from '../harness/drivers.ts';
 import { assertMemory } from '../harness/memory.ts';
 import { NotMeasured, type Setting, type Trial } from '../harness/trial.ts';
@@ -10,11 +17,11 @@ import { weights } from './files.ts';
 
 const FASTER_AT_TWO_GIGABYTES = 10_000;
 const OPENS = 51;
-/** The larger files take seconds. */
-const ROUNDS = 5;
 const MIB = 2 ** 20;
 
 interface OfSize {
+  /** For the ids of rows. */
+  id: string;
   bytes: number;
   size: string;
   /** Milliseconds. */
@@ -22,16 +29,33 @@ interface OfSize {
   readFile: SizesResult[];
 }
 
-function filesOf(setting: Setting): Weights[] {
-  const small = [1, 16].map((tensors) => ({ tensors, tensorBytes: MIB }));
+interface File {
+  id: string;
+  weights: Weights;
+}
+
+/** Without those that a quick look has twice. */
+function filesOf(setting: Setting): File[] {
+  const small = [1, 16].map((tensors): File => {
+    return { id: `${tensors}mib`, weights: { tensors, tensorBytes: MIB } };
+  });
   if (setting.tiny) return small;
-  const large = [weights(setting, 'whole'), weights(setting, 'large')];
-  return [...small, { tensors: 16, tensorBytes: 16 * MIB }, ...large].filter(
-    (one, i, all) => all.findIndex((other) => totalBytes(other) === totalBytes(one)) === i,
+  const large: File[] = [
+    { id: '256mib', weights: { tensors: 16, tensorBytes: 16 * MIB } },
+    { id: 'whole', weights: weights(setting, 'whole') },
+    { id: 'large', weights: weights(setting, 'large') },
+  ];
+  const size = (file: File) => totalBytes(file.weights);
+  return [...small, ...large].filter(
+    (one, i, all) => all.findLastIndex((other) => size(other) === size(one)) === i,
   );
 }
 
-async function ofSize(setting: Setting, file: Weights, state: 'warm' | 'cold'): Promise<OfSize> {
+async function ofSize(
+  setting: Setting,
+  { id, weights: file }: File,
+  state: 'warm' | 'cold',
+): Promise<OfSize> {
   const bytes = totalBytes(file);
   assertMemory(2 * bytes);
   const path = writeWeights(setting.folder, file);
@@ -43,7 +67,7 @@ async function ofSize(setting: Setting, file: Weights, state: 'warm' | 'cold'): 
     return measure<SizesResult>(driver, task, path, opens);
   };
   const [ours, readFile] = await interleave(
-    setting.quick ? 1 : Math.min(ROUNDS, setting.rounds),
+    setting.quick ? 1 : setting.rounds,
     // A cold file is opened once: after that it is cold no more.
     [prepared('ours', state === 'cold' ? 1 : OPENS), prepared('read-file', 1)],
   );
@@ -51,26 +75,31 @@ async function ofSize(setting: Setting, file: Weights, state: 'warm' | 'cold'): 
     path,
     [...ours, ...readFile].map(({ checksum }) => checksum),
   );
-  return { bytes, size: sizeOf(file), ours, readFile };
+  return { id, bytes, size: sizeOf(file), ours, readFile };
 }
 
 function rows(one: OfSize, state: 'warm' | 'cold', limit?: number): Comparison[] {
-  const { size, ours, readFile } = one;
-  const row = (label: string, own: keyof SizesResult, other: keyof SizesResult, most?: number) =>
+  const { id, size, ours, readFile } = one;
+  const row = (
+    figure: string,
+    label: string,
+    own: keyof SizesResult,
+    other: keyof SizesResult,
+    most?: number,
+  ) =>
     compare(
-      `${size}, ${state}: ${label}`,
-      'ms',
+      { id: `${id}-${state}-${figure}`, what: `${size}, ${state}: ${label}`, unit: 'ms' },
       ours.map((result) => Number(result[own])),
       { name: nameOf(one), samples: readFile.map((result) => Number(result[other])) },
-      { ratio: 'faster', ...(most === undefined ? {} : { limit: most }) },
+      { ratio: 'faster', limit: most },
     );
-  const first = row('the first open of a process', 'first', 'first', limit);
+  const first = row('first', 'the first open of a process', 'first', 'first', limit);
   if (state === 'cold') return [first];
   return [
     first,
-    row('further opens', 'further', 'first', limit),
-    row('the first, and views of all tensors', 'firstViews', 'firstViews'),
-    row('further ones, and views', 'furtherViews', 'firstViews'),
+    row('further', 'further opens', 'further', 'first', limit),
+    row('first-views', 'the first, and views of all tensors', 'firstViews', 'firstViews'),
+    row('further-views', 'further ones, and views', 'furtherViews', 'firstViews'),
   ];
 }
 
@@ -86,8 +115,10 @@ function growth(all: readonly OfSize[]): Comparison {
   );
   const grows = ratios.every((ratio, i) => i === 0 || ratio > ratios[i - 1]);
   return {
+    id: 'growth',
     what: 'the gap grows with the size',
     unit: '',
+    rounds: Math.min(...all.map(({ ours }) => ours.length)),
     target: 'at each size',
     verdict: grows ? 'met' : 'missed',
     note: all.map(({ size }, i) => `${size}: ${Math.round(ratios[i])}×`).join(', '),
@@ -96,23 +127,25 @@ function growth(all: readonly OfSize[]): Comparison {
 
 async function run(setting: Setting): Promise<Comparison[]> {
   const files = filesOf(setting);
-  const judged = totalBytes(weights(setting, 'whole'));
   const warm: OfSize[] = [];
   const found: Comparison[] = [];
   for (const file of files) {
     const one = await ofSize(setting, file, 'warm');
     warm.push(one);
-    const limit = one.bytes === judged ? FASTER_AT_TWO_GIGABYTES : undefined;
+    const limit = one.id === 'whole' ? FASTER_AT_TWO_GIGABYTES : undefined;
     found.push(...rows(one, 'warm', limit));
   }
   found.push(growth(warm));
-  const cold = await ofSize(setting, weights(setting, 'whole'), 'cold').catch((error: unknown) => {
+  const whole: File = { id: 'whole', weights: weights(setting, 'whole') };
+  try {
+    found.push(...rows(await ofSize(setting, whole, 'cold'), 'cold'));
+  } catch (error) {
     if (!(error instanceof NotMeasured)) throw error;
-    return undefined;
-  });
-  if (cold !== undefined) found.push(...rows(cold, 'cold'));
+    const what = `${sizeOf(whole.weights)}, cold: the first open of a process`;
+    found.push(notMeasured({ id: 'whole-cold-first', what, unit: 'ms' }, undefined, error.message));
+  }
   const line = (name: string, of: (one: OfSize) => Series['samples']) =>
-    warm.map((one) => point(name, of(one), one.bytes));
+    warm.map((one) => point({ name, samples: of(one) }, one.bytes));
   setting.draw({
     name: 'open-size',
     title: 'Opening a file that is in the page cache',

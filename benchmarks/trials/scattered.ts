@@ -2,12 +2,20 @@ import { writeFileSync } from 'node:fs';
 import type { TouchResult } from '../drivers/results.ts';
 import { removeWeights, type Weights, writeWeights } from '../files/weights.ts';
 import type { ChartPoint } from '../harness/chart.ts';
-import { assertSameWork, type Child, interleave, measure } from '../harness/child.ts';
+import {
+  assertSameWork,
+  type Child,
+  interleave,
+  measure,
+  seriesOf,
+  unlessMissing,
+} from '../harness/child.ts';
 import { makeCold } from '../harness/cold.ts';
 import { type Comparison, compare, point, type Series } from '../harness/compare.ts';
-import { readAheadOf, setReadAhead } from '../harness/disk.ts';
+import { type ReadAhead, readAheadOf, setReadAhead } from '../harness/disk.ts';
 import { nodeDriver, pythonDriver } from '../harness/drivers.ts';
 import { seededRandom } from '../harness/random.ts';
+import { findRust } from '../harness/rust.ts';
 import { NotMeasured, type Setting, type Trial } from '../harness/trial.ts';
 
 const FASTER_THAN_FAULTS = 10;
@@ -18,9 +26,20 @@ const ONE_OF = 20;
 const TENSOR_KIB = [16, 64, 1024, 16_384];
 const QUICK_TENSOR_KIB = [64];
 const FILE_BYTES = { full: 2 ** 31, quick: 2 ** 28, tiny: 2 ** 22 };
-const PREFETCH = [nodeDriver('scattered', 'prefetch(names)'), 'prefetch'] as const;
-const FAULTS = [nodeDriver('scattered', 'page faults alone'), 'fault'] as const;
-const BOTH = [PREFETCH, FAULTS];
+
+/** A driver and its task. */
+type Reading = readonly [child: Child, task: string];
+
+const PREFETCH: Reading = [nodeDriver('scattered', 'prefetch(names)'), 'prefetch'];
+const FAULTS: Reading = [nodeDriver('scattered', 'page faults alone'), 'fault'];
+
+/** The ids of rows say whom ours is compared with. */
+function peersOf(setting: Setting): [id: string, reading: Reading][] {
+  return [
+    ['python', [pythonDriver(setting.reference, 'touch'), 'scattered']],
+    ['rust', [findRust(setting), 'scattered']],
+  ];
+}
 
 function fileOf(kib: number, { quick, tiny }: Setting): Weights {
   const bytes = tiny ? FILE_BYTES.tiny : quick ? FILE_BYTES.quick : FILE_BYTES.full;
@@ -43,52 +62,58 @@ function namesOf(path: string): string {
   return `${path}.names.json`;
 }
 
-type Task = readonly [child: Child, task: string];
-
-async function times(setting: Setting, path: string, children: readonly Task[]) {
+async function times(setting: Setting, path: string, readings: readonly Reading[]) {
   const results = await interleave(
     setting.quick ? Math.min(2, setting.rounds) : setting.rounds,
-    children.map(([child, task]) => async () => {
-      await makeCold(path);
-      return measure<TouchResult>(child, task, path, namesOf(path));
-    }),
+    readings.map(([child, task]) =>
+      unlessMissing(child, async () => {
+        await makeCold(path);
+        return measure<TouchResult>(child, task, path, namesOf(path));
+      }),
+    ),
   );
   assertSameWork(
     path,
     results.flat().map(({ checksum }) => checksum),
   );
-  return results.map(
-    (ofChild, i): Series => ({
-      name: children[i][0].name,
-      samples: ofChild.map(({ time }) => time),
-    }),
+  return results.map((ofReading, i) =>
+    seriesOf(
+      readings[i][0],
+      ofReading.map(({ time }) => time),
+    ),
   );
 }
 
-/** Both with a read-ahead of 128 KB; where it cannot be set, the faults are those without any. */
+/** All with a read-ahead of 128 KB; where it cannot be set, the faults are those without any. */
 async function atSmallReadAhead(setting: Setting, path: string): Promise<Series[]> {
-  const readAhead = readAheadOf(setting.folder);
-  let reason = 'the disk does not tell its read-ahead';
-  if (readAhead !== undefined) {
+  const peers = peersOf(setting).map(([, reading]) => reading);
+  let reason: string;
+  try {
+    const restore = setReadAhead(settableReadAhead(setting), READ_AHEAD_KB);
     try {
-      const restore = setReadAhead(readAhead, READ_AHEAD_KB);
-      try {
-        return await times(setting, path, BOTH);
-      } finally {
-        restore();
-      }
-    } catch (error) {
-      if (!(error instanceof NotMeasured)) throw error;
-      reason = error.message;
+      return await times(setting, path, [PREFETCH, FAULTS, ...peers]);
+    } finally {
+      restore();
     }
+  } catch (error) {
+    if (!(error instanceof NotMeasured)) throw error;
+    reason = error.message;
   }
-  const { reference } = setting;
-  if (reference instanceof NotMeasured) throw new NotMeasured(`${reason}; ${reference.message}`);
+  const { missing } = setting.reference;
   const standIn = {
-    ...pythonDriver(reference, 'touch'),
+    ...pythonDriver(setting.reference, 'touch'),
     name: 'page faults under posix_fadvise(RANDOM), standing in',
+    ...(missing === undefined ? {} : { missing: `${reason}; ${missing}` }),
   };
-  return times(setting, path, [PREFETCH, [standIn, 'random']]);
+  return times(setting, path, [PREFETCH, [standIn, 'random'], ...peers]);
+}
+
+/** It is a setting of the machine: two that change it at once would put back what the other has set. */
+function settableReadAhead({ folder, tiny }: Setting): ReadAhead {
+  if (tiny) throw new NotMeasured('tests leave the read-ahead of the disk as it is');
+  const found = readAheadOf(folder);
+  if (found === undefined) throw new NotMeasured('the disk does not tell its read-ahead');
+  return found;
 }
 
 async function ofSize(setting: Setting, kib: number): Promise<[Comparison[], ChartPoint[]]> {
@@ -98,18 +123,25 @@ async function ofSize(setting: Setting, kib: number): Promise<[Comparison[], Cha
   const what = `${names.length} of ${file.tensors} tensors of ${size}`;
   setting.progress(what);
   const path = writeWeights(setting.folder, file);
-  const row = (label: string, [own, peer]: readonly Series[], limit?: number) =>
-    compare(`${what}, read-ahead ${label}`, 'ms', own.samples, peer, {
-      ratio: 'faster',
-      ...(limit === undefined ? {} : { limit }),
-    });
+  const row = (id: string, readAhead: string) =>
+    ({ id: `${kib}kib-${id}`, what: `${what}, read-ahead ${readAhead}`, unit: 'ms' }) as const;
   try {
     writeFileSync(namesOf(path), JSON.stringify(names));
-    const small = await atSmallReadAhead(setting, path);
-    const usual = await times(setting, path, BOTH);
+    const [own, faults, ...peers] = await atSmallReadAhead(setting, path);
+    const usual = await times(setting, path, [PREFETCH, FAULTS]);
+    const small = `${READ_AHEAD_KB} KB`;
     return [
-      [row(`${READ_AHEAD_KB} KB`, small, FASTER_THAN_FAULTS), row('as it was found', usual)],
-      small.map(({ name, samples }) => point(name, samples, size)),
+      [
+        compare(row('faults', small), own.samples, faults, {
+          ratio: 'faster',
+          limit: FASTER_THAN_FAULTS,
+        }),
+        ...peersOf(setting).map(([id], i) =>
+          compare(row(id, small), own.samples, peers[i], { ratio: 'faster' }),
+        ),
+        compare(row('usual', 'as it was found'), usual[0].samples, usual[1], { ratio: 'faster' }),
+      ],
+      [own, faults, ...peers].map((series) => point(series, size)),
     ];
   } finally {
     removeWeights(path);
@@ -122,6 +154,7 @@ export const scattered: Trial = {
   explains: [
     'The file is evicted before each, and proven cold with mincore(2); every page of the tensors is touched.',
     `The target is held at a read-ahead of ${READ_AHEAD_KB} KB, which is set for that time and set back.`,
+    'The readers of npm cannot do this: they take the bytes of the whole file.',
   ],
   run: async (setting) => {
     const rows: Comparison[] = [];

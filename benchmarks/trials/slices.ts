@@ -1,19 +1,27 @@
-import { rmSync, statfsSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { safeOpen } from 'safetensors-mmap';
 import type { SliceResult } from '../drivers/results.ts';
-import { assertSameWork, type Child, measure } from '../harness/child.ts';
+import {
+  assertSameWork,
+  type Child,
+  interleave,
+  measure,
+  seriesOf,
+  unlessMissing,
+} from '../harness/child.ts';
 import { makeCold, makeWarm } from '../harness/cold.ts';
 import { atMost, type Comparison, compare, median, notMeasured } from '../harness/compare.ts';
+import { assertSpace } from '../harness/disk.ts';
 import { nodeDriver } from '../harness/drivers.ts';
-import { NotMeasured, type Setting, type Trial } from '../harness/trial.ts';
+import { findRust } from '../harness/rust.ts';
+import type { Setting, Trial } from '../harness/trial.ts';
 
 /** A weight of many columns, of which each of eight ranks takes its part. */
 const RANKS = 8;
 const ELEMENT_BYTES = 2;
-const WIDE_COLUMNS = 32768;
-/** A row is less than a page: every page is needed. */
-const NARROW_COLUMNS = 1536;
+/** Narrow: a row is less than a page, and every page is needed. */
+const COLUMNS = { wide: 32768, narrow: 1536 };
 const BYTES = { full: 2 ** 30, quick: 2 ** 28, tiny: 2 ** 22 };
 const PAGE_BYTES = 4096;
 
@@ -23,19 +31,14 @@ const NOT_SLOWER = 1.1;
 const AS_FAST_AS_REFERENCE = 1;
 
 const WARM_TIMES = 6;
-const ROUNDS = 5;
 
 interface Weight {
+  /** For the ids of rows. */
+  id: string;
   name: string;
   path: string;
   rows: number;
   columns: number;
-}
-
-interface Cold {
-  times: number[];
-  /** Of the file, in memory afterwards. */
-  bytes: number[];
 }
 
 /** The columns of the fourth rank. */
@@ -44,10 +47,11 @@ function columnsOf({ columns }: Weight): [first: number, last: number] {
 }
 
 /** Bytes of the pages that the slice lies in, but for where the file begins. */
-function neededBytes({ rows, columns }: Weight): number {
+function neededBytes(weight: Weight): number {
+  const { rows, columns } = weight;
   const row = columns * ELEMENT_BYTES;
   if (row <= PAGE_BYTES) return rows * row;
-  const [first, last] = columnsOf({ rows, columns, name: '', path: '' });
+  const [first, last] = columnsOf(weight);
   // Runs begin anywhere: a page more, less what whole pages they end at.
   return rows * (Math.ceil(((last - first) * ELEMENT_BYTES) / PAGE_BYTES) + 1) * PAGE_BYTES;
 }
@@ -58,132 +62,137 @@ async function residentBytes(path: string): Promise<number> {
   return (await file.residency()).residentBytes;
 }
 
-type Task = [child: Child, task: string];
-
-async function cold(weight: Weight, rounds: number, tasks: readonly Task[]): Promise<Cold[]> {
-  const results: Cold[] = tasks.map(() => ({ times: [], bytes: [] }));
-  const checksums: string[] = [];
-  for (let round = 0; round < rounds; round++) {
-    for (const [i, [child, task]] of tasks.entries()) {
-      await makeCold(weight.path);
-      const columns = task === 'whole' ? [] : [...columnsOf(weight), 1];
-      const result = await measure<SliceResult>(child, task, weight.path, ...columns);
-      results[i].times.push(result.first);
-      results[i].bytes.push(await residentBytes(weight.path));
-      if (task !== 'whole') checksums.push(result.checksum);
-    }
-  }
-  assertSameWork(weight.name, checksums);
-  return results;
+interface Slicer {
+  /** For the ids of rows. */
+  id: string;
+  child: Child;
+  task: string;
 }
 
-async function warm(weight: Weight, rounds: number, tasks: readonly Task[]) {
-  const results = tasks.map(() => ({ first: [] as number[], further: [] as number[] }));
-  const checksums: string[] = [];
-  await makeWarm(weight.path);
-  for (let round = 0; round < rounds; round++) {
-    for (const [i, [child, task]] of tasks.entries()) {
-      const args = [...columnsOf(weight), WARM_TIMES];
-      const { first, further, checksum } = await measure<SliceResult>(
-        child,
-        task,
-        weight.path,
-        ...args,
-      );
-      results[i].first.push(first);
-      results[i].further.push(median(further));
-      checksums.push(checksum);
-    }
-  }
-  assertSameWork(weight.name, checksums);
-  return results;
+interface Sliced extends SliceResult {
+  /** Of the file, in memory afterwards. */
+  bytes: number;
 }
 
-async function ofWeight(weight: Weight, setting: Setting): Promise<Comparison[]> {
-  const { reference, progress } = setting;
-  const rounds = Math.min(ROUNDS, setting.rounds);
-  const ours = nodeDriver('slices', 'safetensors-mmap');
-  const python: Task[] = reference instanceof NotMeasured ? [] : [[reference, 'slice']];
-  const { name } = weight;
-  progress(`${name}, cold`);
-  const [sync, other, whole, theirs] = await cold(weight, rounds, [
-    [ours, 'slice'],
-    [ours, 'slice-async'],
-    [ours, 'whole'],
-    ...python,
-  ]);
-  const sequential = { name: 'reading the whole file', samples: whole.times };
-  const rows = [
-    compare(`${name}, cold`, 'ms', sync.times, sequential, { ratio: 'cost', limit: NOT_SLOWER }),
-    compare(`${name}, cold, async`, 'ms', other.times, sequential, {
-      ratio: 'cost',
-      limit: NOT_SLOWER,
-    }),
-    ...[sync, other].map(({ bytes }, i) =>
-      atMost(
-        `${name}, cold${i === 0 ? '' : ', async'}: pages read, of those needed`,
-        '',
-        bytes.map((read) => read / neededBytes(weight)),
-        MOST_PAGES,
-      ),
+async function inTurns(
+  weight: Weight,
+  setting: Setting,
+  slicers: readonly Slicer[],
+  state: 'cold' | 'warm',
+): Promise<Sliced[][]> {
+  const { path } = weight;
+  const times = state === 'cold' ? 1 : WARM_TIMES;
+  const results = await interleave(
+    setting.rounds,
+    slicers.map(({ child, task }) =>
+      unlessMissing(child, async () => {
+        if (state === 'cold') await makeCold(path);
+        const args = task === 'whole' ? [] : [...columnsOf(weight), times];
+        const result = await measure<SliceResult>(child, task, path, ...args);
+        return { ...result, bytes: await residentBytes(path) };
+      }),
     ),
+  );
+  const sliced = results.filter((_, i) => slicers[i].task !== 'whole').flat();
+  assertSameWork(
+    weight.name,
+    sliced.map(({ checksum }) => checksum),
+  );
+  return results;
+}
+
+async function coldRows(
+  weight: Weight,
+  setting: Setting,
+  slicers: readonly Slicer[],
+): Promise<Comparison[]> {
+  const { id, name } = weight;
+  setting.progress(`${name}, cold`);
+  const whole: Slicer = { id: 'whole', child: slicers[0].child, task: 'whole' };
+  const results = await inTurns(weight, setting, [...slicers, whole], 'cold');
+  const [sync, async, ...others] = results.map((rounds) => rounds.map(({ first }) => first));
+  const sequential = { name: 'reading the whole file', samples: others[others.length - 1] };
+  const row = (kind: string, label = '') =>
+    ({ id: `${id}-cold-${kind}`, what: `${name}, cold${label}`, unit: 'ms' }) as const;
+  const limit = { ratio: 'cost', limit: NOT_SLOWER } as const;
+  const pages = ({ id: who, child }: Slicer, i: number, most?: number) => {
+    const line = {
+      id: `${id}-pages-${who}`,
+      what: `${name}, cold: pages read, of those needed, ${who === 'sync' ? 'tensor.slice' : who === 'async' ? 'tensor.sliceAsync' : child.name}`,
+      unit: '' as const,
+    };
+    if (child.missing !== undefined) return notMeasured(line, undefined, child.missing);
+    const read = results[i].map(({ bytes }) => bytes / neededBytes(weight));
+    return atMost(line, read, most);
+  };
+  return [
+    compare(row('whole'), sync, sequential, limit),
+    compare(row('async-whole', ', async'), async, sequential, limit),
+    ...slicers.slice(2).map(({ id: who, child }, i) =>
+      compare(row(who), sync, seriesOf(child, others[i]), {
+        ratio: 'faster',
+        limit: who === 'python' ? AS_FAST_AS_REFERENCE : undefined,
+      }),
+    ),
+    ...slicers.map((slicer, i) => pages(slicer, i, i < 2 ? MOST_PAGES : undefined)),
   ];
-  if (reference instanceof NotMeasured) {
-    rows.push(notMeasured(`${name}, against the reference`, '≥ 1× faster', reference.message));
-  } else {
-    const peer = { name: reference.name, samples: theirs.times };
-    const limit = AS_FAST_AS_REFERENCE;
-    rows.push(
-      compare(`${name}, cold`, 'ms', sync.times, peer, { ratio: 'faster', limit }),
-      atMost(
-        `${name}, cold: pages that the reference reads, of those needed`,
-        '',
-        theirs.bytes.map((read) => read / neededBytes(weight)),
-      ),
+}
+
+async function warmRows(
+  weight: Weight,
+  setting: Setting,
+  slicers: readonly Slicer[],
+): Promise<Comparison[]> {
+  const { id, name, path } = weight;
+  setting.progress(`${name}, warm`);
+  await makeWarm(path);
+  const results = await inTurns(weight, setting, slicers, 'warm');
+  const labels = [
+    ['first', 'the first'],
+    ['further', 'again'],
+  ] as const;
+  return labels.flatMap(([figure, label]) => {
+    const [sync, async, ...others] = results.map((rounds) =>
+      rounds.map(({ first, further }) => (figure === 'first' ? first : median(further))),
     );
-  }
-  progress(`${name}, warm`);
-  const [warmSync, warmAsync, warmTheirs] = await warm(weight, rounds, [
-    [ours, 'slice'],
-    [ours, 'slice-async'],
-    ...python,
-  ]);
-  for (const [kind, samples] of Object.entries({ first: 'the first', further: 'again' })) {
-    const figure = kind as 'first' | 'further';
-    if (reference instanceof NotMeasured) {
-      rows.push(atMost(`${name}, warm, ${samples}`, 'ms', warmSync[figure]));
-      continue;
-    }
-    const peer = { name: reference.name, samples: warmTheirs[figure] };
-    const limit = AS_FAST_AS_REFERENCE;
-    rows.push(
-      compare(`${name}, warm, ${samples}`, 'ms', warmSync[figure], peer, {
-        ratio: 'faster',
-        limit,
-      }),
-      compare(`${name}, warm, ${samples}, async`, 'ms', warmAsync[figure], peer, {
-        ratio: 'faster',
-      }),
-    );
-  }
-  return rows;
+    return slicers.slice(2).flatMap(({ id: who, child }, i) => {
+      const row = (kind: string, more = '') =>
+        ({
+          id: `${id}-warm-${figure}-${kind}`,
+          what: `${name}, warm, ${label}${more}`,
+          unit: 'ms',
+        }) as const;
+      const peer = seriesOf(child, others[i]);
+      const limit = who === 'python' ? AS_FAST_AS_REFERENCE : undefined;
+      return [
+        compare(row(who), sync, peer, { ratio: 'faster', limit }),
+        compare(row(`async-${who}`, ', async'), async, peer, { ratio: 'faster' }),
+      ];
+    });
+  });
 }
 
 async function run(setting: Setting): Promise<Comparison[]> {
-  const { folder, quick, tiny } = setting;
+  const { folder, quick, tiny, reference } = setting;
   const bytes = tiny ? BYTES.tiny : quick ? BYTES.quick : BYTES.full;
-  const free = statfsSync(folder);
-  if (free.bavail * free.bsize < 2 * bytes) {
-    throw new NotMeasured(`${folder} has less free than twice a file of the trial`);
-  }
+  assertSpace(folder, bytes);
+  const ours = nodeDriver('slices', 'safetensors-mmap');
+  const slicers: Slicer[] = [
+    { id: 'sync', child: ours, task: 'slice' },
+    { id: 'async', child: ours, task: 'slice-async' },
+    { id: 'python', child: reference, task: 'slice' },
+    { id: 'rust', child: findRust(setting), task: 'slice' },
+  ];
   const rows: Comparison[] = [];
-  for (const columns of [WIDE_COLUMNS, NARROW_COLUMNS]) {
+  for (const [id, columns] of Object.entries(COLUMNS)) {
     const height = Math.floor(bytes / (columns * ELEMENT_BYTES));
     const name = `an eighth of the columns, rows of ${(columns * ELEMENT_BYTES) / 1024} KiB`;
     const path = join(folder, `columns-${columns}.safetensors`);
+    const weight = { id, name, path, rows: height, columns };
     try {
-      await measure(nodeDriver('slices', ''), 'write', path, height, columns);
-      rows.push(...(await ofWeight({ name, path, rows: height, columns }, setting)));
+      await measure(ours, 'write', path, height, columns);
+      rows.push(...(await coldRows(weight, setting, slicers)));
+      rows.push(...(await warmRows(weight, setting, slicers)));
     } finally {
       rmSync(path, { force: true });
     }

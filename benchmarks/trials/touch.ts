@@ -1,120 +1,133 @@
 import type { TouchResult } from '../drivers/results.ts';
 import { sizeOf, totalBytes, type Weights, writeWeights } from '../files/weights.ts';
-import { assertSameWork, interleave } from '../harness/child.ts';
+import { assertSameWork, interleave, type Task } from '../harness/child.ts';
 import { makeWarm } from '../harness/cold.ts';
-import { type Comparison, compare, notMeasured, point, type Series } from '../harness/compare.ts';
-import { findPeers, type MissingPeer, OWN, type Peer, touchFile } from '../harness/peers.ts';
-import { bestOf, findReaders } from '../harness/readers.ts';
+import { type Comparison, compare, point, type Series } from '../harness/compare.ts';
+import { findPeers, OWN, type Peer, touchFile } from '../harness/peers.ts';
+import { bestOf, findReaders, type Reader } from '../harness/readers.ts';
 import type { Setting, Trial } from '../harness/trial.ts';
 import { weights } from './files.ts';
 
 const OF_THE_BEST_READER = 0.95;
 const NO_SLOWER_THAN_A_PEER = 1;
 
-type Samples = Series & { results: TouchResult[] };
+/** Sequential readers have no checksum: they look at nothing. */
+type Touched = Omit<TouchResult, 'checksum'> & { checksum?: string };
 
-async function run(setting: Setting): Promise<Comparison[]> {
-  const file = weights(setting, 'whole');
-  const path = writeWeights(setting.folder, file);
-  const found = await findPeers(setting, path);
-  const peers = found.filter((peer): peer is Peer => 'touch' in peer);
-  const missing = found.filter((peer): peer is MissingPeer => 'reason' in peer);
-  const cold = await coldTimes(setting, file, path, peers);
-  setting.progress(`${sizeOf(file)}, warm`);
-  await makeWarm(path);
-  const warm = await touchTimes(setting, [...OWN, ...peers], path, 'warm');
-  const absent = (state: string) =>
-    missing.map(({ name, reason }) =>
-      notMeasured(`${sizeOf(file)}, ${state}: ${name}`, '', reason),
-    );
-  return [...cold, ...absent('cold'), ...against(`${sizeOf(file)}, warm`, warm), ...absent('warm')];
+const taskOf = (peer: Peer, path: string, state: 'cold' | 'warm'): Task<Touched> =>
+  peer.missing === undefined ? () => touchFile(peer, path, state) : undefined;
+
+const taskOfReader =
+  (reader: Reader, path: string): Task<Touched> =>
+  async () => {
+    const time = await reader.read(path);
+    return { ready: time, time };
+  };
+
+function times(
+  named: { name: string; missing?: string },
+  results: readonly Touched[],
+  figure: 'ready' | 'time' = 'time',
+): Series {
+  const { name, missing } = named;
+  const samples = results.map((result) => result[figure]);
+  return missing === undefined ? { name, samples } : { name, samples, missing };
 }
 
-async function coldTimes(
+async function inTurns(setting: Setting, path: string, tasks: readonly Task<Touched>[]) {
+  const results = await interleave(setting.quick ? 1 : setting.rounds, tasks);
+  assertSameWork(
+    path,
+    results.flat().flatMap(({ checksum }) => checksum ?? []),
+  );
+  return results;
+}
+
+async function cold(
   setting: Setting,
   file: Weights,
   path: string,
   peers: readonly Peer[],
 ): Promise<Comparison[]> {
-  setting.progress(`${sizeOf(file)}, cold`);
-  const readers = findReaders();
-  const readerTimes: number[][] = readers.map(() => []);
-  const touched: Samples[] = [];
-  // A round of the readers, then one of the others: what the machine does meanwhile meets them all.
-  for (let round = 0; round < roundsOf(setting); round++) {
-    for (const [i, reader] of readers.entries()) readerTimes[i].push(await reader.read(path));
-    const one = await touchTimes({ ...setting, rounds: 1 }, [...OWN, ...peers], path, 'cold');
-    for (const [i, samples] of one.entries()) {
-      touched[i] ??= { name: samples.name, samples: [], results: [] };
-      touched[i] = merged(touched[i], samples);
-    }
-  }
-  const series = readers.map(({ name }, i) => ({ name, samples: readerTimes[i] }));
-  const best = bestOf(series);
   const what = `${sizeOf(file)}, cold`;
-  const ready = touched[0].results.map((result) => result.ready);
+  setting.progress(what);
+  const readers = findReaders();
+  const all = [...OWN, ...peers];
+  const results = await inTurns(setting, path, [
+    ...readers.map((reader) => taskOfReader(reader, path)),
+    ...all.map((peer) => taskOf(peer, path, 'cold')),
+  ]);
+  const read = readers.map(({ id, name }, i) => ({
+    id,
+    name,
+    samples: results[i].map(({ time }) => time),
+  }));
+  const touched = results.slice(readers.length);
+  const ready = times(OWN[0], touched[0], 'ready').samples;
+  const best = bestOf(read);
+  const series = all.map((peer, i) => times(peer, touched[i]));
+  const speeds = ({ samples, ...one }: Series): Series => ({
+    ...one,
+    samples: samples.map((ms) => totalBytes(file) / ms / 1e6),
+  });
   setting.draw({
     name: 'cold-read',
     title: `${sizeOf(file)} from the disk, every page touched`,
     unit: 'GB/s',
     kind: 'bars',
-    points: [...touched, best].map(({ name, samples }) =>
-      point(
-        name,
-        samples.map((ms) => totalBytes(file) / ms / 1e6),
-      ),
-    ),
+    points: [...series, best].map((one) => point(speeds(one))),
   });
+  const prefetch = (id: string, peer: Series, limit?: number) =>
+    compare({ id, what: `${what}: open and prefetch()`, unit: 'ms' }, ready, peer, {
+      ratio: 'faster',
+      limit,
+    });
   return [
-    ...series.map((reader) =>
-      compare(`${what}: open and prefetch()`, 'ms', ready, reader, {
-        ratio: 'faster',
-        ...(reader === best ? { limit: OF_THE_BEST_READER } : {}),
-      }),
-    ),
-    ...against(what, touched, NO_SLOWER_THAN_A_PEER),
+    prefetch('cold-best-reader', best, OF_THE_BEST_READER),
+    ...read.filter((one) => one !== best).map((one) => prefetch(`cold-${one.id}`, one)),
+    prefetch('cold-mapped', times(OWN[2], touched[2], 'ready')),
+    ...against('cold', what, all, series, NO_SLOWER_THAN_A_PEER),
   ];
 }
 
-const merged = (a: Samples, b: Samples): Samples => ({
-  name: a.name,
-  samples: [...a.samples, ...b.samples],
-  results: [...a.results, ...b.results],
-});
-
-function roundsOf({ quick, rounds }: Setting): number {
-  return quick ? 1 : rounds;
-}
-
-async function touchTimes(
+async function warm(
   setting: Setting,
-  peers: readonly Peer[],
+  file: Weights,
   path: string,
-  state: 'cold' | 'warm',
-): Promise<Samples[]> {
-  const results = await interleave(
-    roundsOf(setting),
-    peers.map((peer) => () => touchFile(peer, path, state)),
-  );
-  assertSameWork(
+  peers: readonly Peer[],
+): Promise<Comparison[]> {
+  const what = `${sizeOf(file)}, warm`;
+  setting.progress(what);
+  await makeWarm(path);
+  const all = [OWN[0], OWN[1], ...peers];
+  const results = await inTurns(
+    setting,
     path,
-    results.flat().map(({ checksum }) => checksum),
+    all.map((peer) => taskOf(peer, path, 'warm')),
   );
-  return peers.map(({ name }, i) => ({
-    name,
-    results: results[i],
-    samples: results[i].map(({ time }) => time),
-  }));
+  const series = all.map((peer, i) => times(peer, results[i]));
+  return against('warm', what, all, series);
 }
 
-/** Ours with prefetch() against everybody, ours without included. */
-function against(what: string, [own, ...others]: readonly Samples[], limit?: number): Comparison[] {
+/** Ours with prefetch() against everybody, other ways of ours included, of which none is a target. */
+function against(
+  state: string,
+  what: string,
+  [, ...others]: readonly Peer[],
+  [own, ...series]: readonly Series[],
+  limit?: number,
+): Comparison[] {
   return others.map((other, i) =>
-    compare(`${what}: prefetch(), and every page touched`, 'ms', own.samples, other, {
-      ratio: 'faster',
-      // The first is ours.
-      ...(limit === undefined || i === 0 ? {} : { limit }),
-    }),
+    compare(
+      {
+        id: `${state}-touched-${other.id}`,
+        what: `${what}: prefetch(), and every page touched`,
+        unit: 'ms',
+      },
+      own.samples,
+      series[i],
+      { ratio: 'faster', limit: OWN.includes(other) ? undefined : limit },
+    ),
   );
 }
 
@@ -125,6 +138,16 @@ export const touch: Trial = {
     'Cold: the file was evicted, and mincore(2) says that none of its pages is in memory.',
     'Sequential readers read into memory that they use again, and look at nothing: against them, prefetch()',
     'alone. Against the peers, one word of every page is read as well, by all of them.',
+    'Buffered reads: what prefetch() might do in place of MADV_WILLNEED and MADV_POPULATE_READ: four threads read',
+    'the file into the page cache, then its pages are mapped.',
   ],
-  run,
+  run: async (setting) => {
+    const file = weights(setting, 'whole');
+    const path = writeWeights(setting.folder, file);
+    const peers = await findPeers(setting, path, file);
+    return [
+      ...(await cold(setting, file, path, peers)),
+      ...(await warm(setting, file, path, peers)),
+    ];
+  },
 };

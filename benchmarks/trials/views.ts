@@ -1,7 +1,16 @@
 import type { ViewsResult } from '../drivers/results.ts';
-import { assertSameWork, type Child, interleave, measure } from '../harness/child.ts';
-import { atMost, type Comparison, compare, median } from '../harness/compare.ts';
-import type { Setting, Trial } from '../harness/trial.ts';
+import { assertSameWork, interleave, measure } from '../harness/child.ts';
+import {
+  atMost,
+  type Comparison,
+  compare,
+  median,
+  never,
+  notMeasured,
+  type Row,
+  type Unit,
+} from '../harness/compare.ts';
+import type { NodeChild, Setting, Trial } from '../harness/trial.ts';
 import { deepSeekFile, gpt2File } from './files.ts';
 
 const MOST_NS = 150;
@@ -9,13 +18,16 @@ const MOST_NS = 150;
 const MOST_FULL_COLLECTIONS = 1;
 
 interface Model {
+  /** For the ids of rows. */
+  id: string;
   name: string;
   path: string;
   passes: number;
 }
 
-async function viewsOf(model: Model, node: Child, setting: Setting): Promise<Comparison[]> {
+async function viewsOf(model: Model, node: NodeChild, setting: Setting): Promise<Comparison[]> {
   const what = `${model.name}, ${node.name}`;
+  if (node.missing !== undefined) return ofMissing(model, node, node.missing);
   setting.progress(what);
   const tasks = ['data', 'array', 'get-tensor', 'both'];
   const results = await interleave(
@@ -26,6 +38,7 @@ async function viewsOf(model: Model, node: Child, setting: Setting): Promise<Com
     what,
     results.flat().map(({ checksum }) => checksum),
   );
+  const tensors = Number(results[0][0].checksum);
   const first = results.map((rounds) => rounds.map((result) => result.first));
   const further = results.map((rounds) => rounds.map((result) => median(result.further)));
   const collections = (task: number, from: number, to?: number) =>
@@ -33,28 +46,54 @@ async function viewsOf(model: Model, node: Child, setting: Setting): Promise<Com
       fullCollections.slice(from, to).reduce((a, b) => a + b, 0),
     );
   const peer = { name: 'new Float32Array(buffer, offset, length)', samples: further[1] };
+  const row = (id: string, label: string, unit: Unit): Row => ({
+    id: `${model.id}-${id}-${node.kind}`,
+    what: `${what}: ${label}`,
+    unit,
+  });
   return [
-    atMost(`${what}: tensor.data`, 'ns', further[0], MOST_NS),
-    compare(`${what}: tensor.data`, 'ns', further[0], peer, { ratio: 'cost' }),
-    atMost(`${what}: getTensor(name)`, 'ns', further[2]),
-    atMost(`${what}: getTensor(name).data`, 'ns', further[3]),
-    atMost(`${what}: first pass, tensor.data`, 'ns', first[0]),
+    atMost(row('data', 'tensor.data', 'ns'), further[0], MOST_NS),
+    compare(row('data-array', 'tensor.data', 'ns'), further[0], peer, { ratio: 'cost' }),
+    atMost(row('get', 'getTensor(name)', 'ns'), further[2]),
+    atMost(row('get-data', 'getTensor(name).data', 'ns'), further[3]),
+    atMost(row('first', 'first pass, tensor.data', 'ns'), first[0]),
     compare(
-      `${what}: first pass, tensor.data`,
-      'ns',
+      row('first-array', 'first pass, tensor.data', 'ns'),
       first[0],
       { ...peer, samples: first[1] },
       { ratio: 'cost' },
     ),
-    atMost(
-      `${what}: full GCs of the first pass`,
-      'GCs',
+    never(
+      row('first-gcs', 'full GCs of the first pass', 'GCs'),
       collections(0, 0, 1),
       MOST_FULL_COLLECTIONS,
     ),
-    atMost(`${what}: full GCs of ${model.passes - 1} further passes`, 'GCs', collections(0, 1)),
-    atMost(`${what}: full GCs of the peer's further passes`, 'GCs', collections(1, 1)),
+    atMost(
+      row('further-gcs', `full GCs of ${model.passes - 1} further passes`, 'GCs'),
+      collections(0, 1),
+    ),
+    atMost(row('peer-gcs', "full GCs of the peer's further passes", 'GCs'), collections(1, 1)),
+    atMost(
+      row('first-pass', 'the first pass over all tensors', 'ms'),
+      first[0].map((ns) => (ns * tensors) / 1e6),
+    ),
   ];
+}
+
+/** The rows that pages show of each Node. */
+function ofMissing({ id, name }: Model, node: NodeChild, reason: string): Comparison[] {
+  const rows = [
+    ['data', 'tensor.data', 'ns'],
+    ['first-gcs', 'full GCs of the first pass', 'GCs'],
+    ['first-pass', 'the first pass over all tensors', 'ms'],
+  ] as const;
+  return rows.map(([figure, label, unit]) =>
+    notMeasured(
+      { id: `${id}-${figure}-${node.kind}`, what: `${name}, ${node.name}: ${label}`, unit },
+      undefined,
+      reason,
+    ),
+  );
 }
 
 export const views: Trial = {
@@ -68,10 +107,16 @@ export const views: Trial = {
     'Node 20 has no ArrayBuffer above 4 GiB: a larger file takes a window for each 4 GiB there.',
   ],
   run: async (setting) => {
-    const { folder, quick } = setting;
+    const { folder, quick, tiny } = setting;
+    const passes = (full: number, few: number) => (tiny ? 2 : quick ? few : full);
     const models: Model[] = [
-      { name: 'GPT-2', path: await gpt2File(folder), passes: quick ? 100 : 200 },
-      { name: 'DeepSeek-V3, 685 GB', path: await deepSeekFile(folder), passes: quick ? 5 : 12 },
+      { id: 'gpt2', name: 'GPT-2', path: await gpt2File(folder), passes: passes(200, 100) },
+      {
+        id: 'deepseek',
+        name: 'DeepSeek-V3, 685 GB',
+        path: await deepSeekFile(folder),
+        passes: passes(8, 5),
+      },
     ];
     const rows: Comparison[] = [];
     for (const model of models) {
