@@ -10,6 +10,8 @@ const NO_MORE_THAN = 1;
 const MEGABYTE = 1e6;
 /** Seconds each, of 32; and what they take hardly varies. */
 const ROUNDS = 3;
+/** Beyond the target. */
+const OTHER_ROUNDS = 1;
 
 async function costs(
   setting: Setting,
@@ -21,7 +23,7 @@ async function costs(
   const what = state === 'valid' ? name : `${name}, invalid at its end`;
   setting.progress(what);
   const results = await interleave(
-    setting.quick ? 1 : Math.min(ROUNDS, setting.rounds),
+    setting.quick ? 1 : Math.min(inTarget ? ROUNDS : OTHER_ROUNDS, setting.rounds),
     [ours, reference].map((child) =>
       unlessMissing(child, () => measure<CostResult>(child, 'cost', path)),
     ),

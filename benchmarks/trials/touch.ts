@@ -10,6 +10,8 @@ import { weights } from './files.ts';
 
 const OF_THE_BEST_READER = 0.95;
 const NO_SLOWER_THAN_A_PEER = 1;
+/** Nothing of it is a target, and no disk makes it vary. */
+const WARM_ROUNDS = 5;
 
 /** Sequential readers have no checksum: they look at nothing. */
 type Touched = Omit<TouchResult, 'checksum'> & { checksum?: string };
@@ -34,8 +36,13 @@ function times(
   return missing === undefined ? { name, samples } : { name, samples, missing };
 }
 
-async function inTurns(setting: Setting, path: string, tasks: readonly Task<Touched>[]) {
-  const results = await interleave(setting.quick ? 1 : setting.rounds, tasks);
+async function inTurns(
+  { quick }: Setting,
+  rounds: number,
+  path: string,
+  tasks: readonly Task<Touched>[],
+) {
+  const results = await interleave(quick ? 1 : rounds, tasks);
   assertSameWork(
     path,
     results.flat().flatMap(({ checksum }) => checksum ?? []),
@@ -53,7 +60,7 @@ async function cold(
   setting.progress(what);
   const readers = findReaders();
   const all = [...OWN, ...peers];
-  const results = await inTurns(setting, path, [
+  const results = await inTurns(setting, setting.rounds, path, [
     ...readers.map((reader) => taskOfReader(reader, path)),
     ...all.map((peer) => taskOf(peer, path, 'cold')),
   ]);
@@ -102,6 +109,7 @@ async function warm(
   const all = [OWN[0], OWN[1], ...peers];
   const results = await inTurns(
     setting,
+    Math.min(WARM_ROUNDS, setting.rounds),
     path,
     all.map((peer) => taskOf(peer, path, 'warm')),
   );

@@ -110,12 +110,12 @@ export const views: Trial = {
     const { folder, quick, tiny } = setting;
     const passes = (full: number, few: number) => (tiny ? 2 : quick ? few : full);
     const models: Model[] = [
-      { id: 'gpt2', name: 'GPT-2', path: await gpt2File(folder), passes: passes(200, 100) },
+      { id: 'gpt2', name: 'GPT-2', path: await gpt2File(folder), passes: passes(100, 50) },
       {
         id: 'deepseek',
         name: 'DeepSeek-V3, 685 GB',
         path: await deepSeekFile(folder),
-        passes: passes(8, 5),
+        passes: passes(5, 3),
       },
     ];
     const rows: Comparison[] = [];
