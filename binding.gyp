@@ -5,6 +5,7 @@
       "sources": [
         "native/addon.cc",
         "native/binding_buffer.cc",
+        "native/binding_direct.cc",
         "native/binding_file.cc",
         "native/binding_gather.cc",
         "native/binding_guard.cc",
@@ -16,6 +17,7 @@
         "native/binding_range.cc",
         "native/binding_text.cc",
         "native/binding_weak.cc",
+        "native/core/direct_output_posix.cc",
         "native/core/fault_guard_posix.cc",
         "native/core/file_posix.cc",
         "native/core/file_system_posix.cc",

@@ -61,6 +61,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   safetensors::RegisterGather(env, exports);
   safetensors::RegisterKernels(env, exports);
   safetensors::RegisterOutput(env, exports);
+  safetensors::RegisterDirect(env, exports);
   return exports;
 }
 

@@ -21,6 +21,7 @@ void RegisterText(Napi::Env env, Napi::Object exports);     // binding_text.cc
 void RegisterPages(Napi::Env env, Napi::Object exports);    // binding_pages.cc
 void RegisterGather(Napi::Env env, Napi::Object exports);   // binding_gather.cc
 void RegisterOutput(Napi::Env env, Napi::Object exports);   // binding_output.cc
+void RegisterDirect(Napi::Env env, Napi::Object exports);   // binding_direct.cc
 void RegisterKernels(Napi::Env env, Napi::Object exports);  // binding_kernels.cc
 
 // A failure of the core as a JavaScript Error; src/native.ts gives it Node's message and code.

@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { NativeKernels } from './native-kernels.ts';
+import type { NativeOutput } from './native-output.ts';
 
 declare const handleBrand: unique symbol;
 
@@ -99,7 +100,7 @@ export interface NativeFailure extends Error {
 /**
  * The whole native surface. Every range is checked there once more; nothing there knows the format.
  */
-export interface NativeAddon extends NativeKernels {
+export interface NativeAddon extends NativeKernels, NativeOutput {
   /**
    * Opens a regular file, maps it or not, and reads its first bytes into `prefix`, which nobody else may
    * have meanwhile, on another thread.
@@ -244,22 +245,6 @@ export interface NativeAddon extends NativeKernels {
     target: Uint8Array,
     begin: number,
     end: number,
-  ): Promise<void>;
-  /**
-   * Gives an open file so many bytes of the disk, on another thread; does nothing where the file
-   * system cannot. The descriptor must stay open until the promise is settled.
-   */
-  preallocate(descriptor: number, length: number): Promise<void>;
-  /**
-   * Copies a part of one open file into another, on another thread: by sharing blocks where the file
-   * system can. Both descriptors must stay open until the promise is settled.
-   */
-  copyRange(
-    source: number,
-    sourceOffset: number,
-    target: number,
-    targetOffset: number,
-    length: number,
   ): Promise<void>;
 }
 

@@ -105,7 +105,7 @@ const LAYERS: readonly Layer[] = [
   {
     name: 'atomic-file',
     files: /^write\/(atomic-file|target)\.ts$/,
-    imports: ['native', 'path', ...BASE],
+    imports: ['direct-file', 'native', 'path', ...BASE],
   },
   {
     name: 'block-decode',
@@ -114,8 +114,23 @@ const LAYERS: readonly Layer[] = [
   },
   {
     name: 'write',
-    files: /^write\/(inputs|options|plan|chunks|lanes|pieces|serialize|metadata-item)\.ts$/,
-    imports: ['arguments', 'tensor', 'source', 'paging-error', 'storage', 'header', ...BASE],
+    files:
+      /^write\/(inputs|options|plan|chunks|lanes|pieces|serialize|metadata-item|write-chunk)\.ts$/,
+    imports: [
+      'arguments',
+      'direct-file',
+      'tensor',
+      'source',
+      'paging-error',
+      'storage',
+      'header',
+      ...BASE,
+    ],
+  },
+  {
+    name: 'direct-file',
+    files: /^write\/direct-file\.ts$/,
+    imports: ['paging-error', 'native'],
   },
   {
     name: 'file',
@@ -281,7 +296,7 @@ const LAYERS: readonly Layer[] = [
   { name: 'abort', files: /^abort\.ts$/, imports: [] },
   { name: 'arguments', files: /^arguments\.ts$/, imports: [] },
   { name: 'header', files: /^header\//, imports: ['native', ...BASE] },
-  { name: 'native', files: /^native(-kernels)?\.ts$/, imports: [] },
+  { name: 'native', files: /^native(-kernels|-output)?\.ts$/, imports: [] },
   { name: 'layout', files: /^layout\.ts$/, imports: [] },
   { name: 'dtypes', files: /^dtypes\.ts$/, imports: [] },
   { name: 'errors', files: /^errors\.ts$/, imports: ['escape'] },
@@ -295,6 +310,7 @@ const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
   model: ['node:buffer', 'node:crypto', 'node:fs/promises', 'node:os', 'node:path', 'node:util'],
   convert: ['node:buffer', 'node:fs/promises', 'node:path', 'node:util', 'node:zlib'],
   shards: ['node:util'],
+  'direct-file': ['node:fs/promises'],
   'atomic-file': ['node:crypto', 'node:fs', 'node:fs/promises', 'node:os', 'node:path'],
   write: ['node:fs/promises', 'node:os', 'node:util'],
   path: ['node:path', 'node:url'],
@@ -333,6 +349,7 @@ const INSIDERS: Readonly<Record<string, RegExp>> = {
   'test/thread-pool.test.ts': /^src\/(decode\/lanes|storage\/gathering)\.ts$/,
   'test/shards.test.ts': /^src\/model\/shards\.ts$/,
   'test/model-names.test.ts': /^src\/(header\/bytes|model\/(name-finder|weight-map))\.ts$/,
+  'test/save-faults.test.ts': /^src\/native\.ts$/,
   'test/text.test.ts': /^src\/native\.ts$/,
   'test/canonical.test.ts': /^src\/(errors|header\/(bytes|parse))\.ts$/,
 };

@@ -15,6 +15,7 @@ import {
   serialize,
   type TensorLike,
 } from '../src/index.ts';
+import { native } from '../src/native.ts';
 import type { Holdings } from './children/support/process.ts';
 import { patternBytes } from './support/build.ts';
 import {
@@ -188,6 +189,20 @@ describe('where nothing can be written', () => {
   });
 });
 
+/** Whether the disk is written to past the page cache, of which tests say what is left out otherwise. */
+const writesDirectly = await (async () => {
+  const path = join(newFolder('direct'), 'probe');
+  const handle = await open(path, 'w');
+  const direct = native().openDirect(path, handle.fd);
+  if (direct === undefined) {
+    console.warn('LEFT OUT: writing past the page cache: the file system does not do that');
+  } else {
+    native().closeDirect(direct);
+  }
+  await handle.close();
+  return direct !== undefined;
+})();
+
 /** What a disk does that breaks: no such disk can be had, so that the calls are made to fail. */
 describe('EIO', () => {
   const tensors: Record<string, TensorLike> = {
@@ -195,11 +210,11 @@ describe('EIO', () => {
     a: { dtype: 'U8', shape: [3], data: new Uint8Array(3) },
     b: { dtype: 'U8', shape: [5], data: new Uint8Array(5) },
   };
-  const ways: Record<string, (path: string) => Promise<unknown>> = {
-    saveFile: (path) => saveFile(tensors, path),
-    saveModel: (path) => saveModel(tensors, dirname(path), { maxShardSize: '1TB' }),
-    createWriter: async (path) => {
-      const writer = await createWriter(path, tensors);
+  const ways: Record<string, (path: string, fsync: boolean) => Promise<unknown>> = {
+    saveFile: (path, fsync) => saveFile(tensors, path, { fsync }),
+    saveModel: (path, fsync) => saveModel(tensors, dirname(path), { maxShardSize: '1TB', fsync }),
+    createWriter: async (path, fsync) => {
+      const writer = await createWriter(path, tensors, { fsync });
       for (const [name, { data }] of Object.entries(tensors)) await writer.write(name, data);
       await writer.finish();
     },
@@ -223,7 +238,8 @@ describe('EIO', () => {
       throw Object.assign(new Error('EIO'), { code: 'EIO', errno: -constants.errno.EIO, syscall });
     });
     try {
-      const error = await thrownBy(() => ways[way](path));
+      // What is to be on the disk is not written by these calls, but for what is less than a block.
+      const error = await thrownBy(() => ways[way](path, call === 'sync'));
       expect(failing).toHaveBeenCalled();
       expect(error).toMatchObject({ code: 'EIO', syscall, path });
     } finally {
@@ -231,6 +247,49 @@ describe('EIO', () => {
     }
     expect(readFileSync(path, 'utf8')).toBe('old');
     expect(readdirSync(folder)).toEqual(['model.safetensors']);
+  });
+
+  const failDirect = (how: () => Promise<boolean>) =>
+    vi.spyOn(native(), 'writeDirect').mockImplementation(how);
+
+  it.skipIf(!writesDirectly)(
+    'past the page cache, the old file is whole and nothing is left',
+    async () => {
+      for (const [way, save] of Object.entries(ways)) {
+        const folder = newFolder(`eio-${way}-direct`);
+        const path = join(folder, 'model.safetensors');
+        writeFileSync(path, 'old');
+        const failing = failDirect(async () => {
+          throw Object.assign(new Error('write'), {
+            errno: -constants.errno.EIO,
+            syscall: 'write',
+          });
+        });
+        try {
+          const error = await thrownBy(() => save(path, true));
+          expect(failing).toHaveBeenCalled();
+          expect(error).toMatchObject({ code: 'EIO', syscall: 'write', path });
+        } finally {
+          failing.mockRestore();
+        }
+        expect(readFileSync(path, 'utf8')).toBe('old');
+        expect(readdirSync(folder)).toEqual(['model.safetensors']);
+      }
+    },
+  );
+
+  it.skipIf(!writesDirectly)('where the page cache cannot be passed by, it is not', async () => {
+    for (const [way, save] of Object.entries(ways)) {
+      const path = join(newFolder(`${way}-as-usual`), 'model.safetensors');
+      const refusing = failDirect(async () => false);
+      try {
+        await save(path, true);
+        expect(refusing).toHaveBeenCalled();
+      } finally {
+        refusing.mockRestore();
+      }
+      expect(readFileSync(path).equals(serialize(tensors))).toBe(true);
+    }
   });
 });
 

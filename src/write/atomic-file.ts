@@ -3,10 +3,14 @@ import { type FileHandle, lstat, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemError } from '../errors.ts';
 import { native } from '../native.ts';
+import { DirectFile } from './direct-file.ts';
 import { resolveTarget, type Target } from './target.ts';
 
 /** What `open` gives a new file, before the umask. */
 const NEW_FILE_MODE = 0o666;
+
+/** From so many bytes on a file that is to be on the disk is written past the page cache. */
+const LEAST_DIRECT_BYTES = 16 * 2 ** 20;
 
 /** What some file systems say that cannot fsync a folder. */
 const NO_FOLDER_SYNC = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
@@ -36,6 +40,8 @@ export class AtomicFile {
   readonly path: string;
   /** Open for writing, until the file is sealed. */
   readonly handle: FileHandle;
+  /** The same, past the page cache: of large files that are to be on the disk, where that works. */
+  readonly direct: DirectFile | undefined;
   readonly #target: Target;
   readonly #temporary: string;
   /** Open for fsync; opened beforehand, so that nothing can fail any more but the fsync itself. */
@@ -46,11 +52,18 @@ export class AtomicFile {
 
   private constructor(
     path: string,
-    parts: { target: Target; temporary: string; handle: FileHandle; folder?: FileHandle },
+    parts: {
+      target: Target;
+      temporary: string;
+      handle: FileHandle;
+      direct: DirectFile | undefined;
+      folder?: FileHandle;
+    },
     fsync: boolean,
   ) {
     this.path = path;
     this.handle = parts.handle;
+    this.direct = parts.direct;
     this.#target = parts.target;
     this.#temporary = parts.temporary;
     this.#folder = parts.folder;
@@ -79,7 +92,9 @@ export class AtomicFile {
         await folder.folder?.close();
         throw error;
       }
-      const file = new AtomicFile(path, { target, temporary, handle, ...folder }, fsync);
+      const direct =
+        fsync && byteLength >= LEAST_DIRECT_BYTES ? DirectFile.open(temporary, handle) : undefined;
+      const file = new AtomicFile(path, { target, temporary, handle, direct, ...folder }, fsync);
       try {
         // The umask may have taken bits that the replaced file has.
         if (target.mode !== undefined) await handle.chmod(target.mode);
@@ -95,6 +110,7 @@ export class AtomicFile {
   /** The file is whole: puts it on the disk if that is wanted, and closes it. */
   async seal(): Promise<void> {
     await withPath(this.path, async () => {
+      this.direct?.close();
       if (this.#fsync) await this.handle.sync();
       await this.handle.close();
     });
@@ -123,6 +139,7 @@ export class AtomicFile {
   /** Removes the file and closes it; does nothing to a published one, but closing. Never fails. */
   async discard(): Promise<void> {
     await this.remove();
+    this.direct?.close();
     await this.handle.close().catch(() => {});
   }
 

@@ -8,7 +8,7 @@ import { type ByteSource, ViewSource } from './source.ts';
  */
 export const CHUNK_BYTES = 8 * 2 ** 20;
 
-/** Parts that one call writes together: IOV_MAX of Linux and macOS. */
+/** Parts of a chunk, which are looked at without a pause. */
 const MOST_PARTS = 1024;
 
 /** Bytes `[begin, end)` of a source. */
@@ -75,21 +75,22 @@ function nextMultiple(position: number): number {
   return position - (position % CHUNK_BYTES) + CHUNK_BYTES;
 }
 
-/** The bytes of a chunk from byte `done` on, without copying; those that are not in memory are read. */
-export async function viewsOf({ parts }: Chunk, done: number): Promise<Uint8Array[]> {
+/** Bytes `[from, to)` of a chunk, without copying; those that are not in memory are read. */
+export async function viewsOf({ parts }: Chunk, from: number, to: number): Promise<Uint8Array[]> {
   const views: Uint8Array[] = [];
-  let skip = done;
   let waited = false;
+  let partStart = 0;
   for (const { source, begin, end } of parts) {
-    const length = end - begin;
-    for (let at = begin + skip; at < end; ) {
-      const soon = source.bytesSoon(at, end);
+    const last = Math.min(end, begin + to - partStart);
+    for (let at = begin + Math.max(0, from - partStart); at < last; ) {
+      const soon = source.bytesSoon(at, last);
       waited ||= soon instanceof Promise;
       const bytes = soon instanceof Promise ? await soon : soon;
       views.push(bytes);
       at += bytes.length;
     }
-    skip = Math.max(0, skip - length);
+    partStart += end - begin;
+    if (partStart >= to) break;
   }
   // What was there before may have been emptied meanwhile.
   if (waited) for (const { source } of parts) source.storage?.assertOpen();

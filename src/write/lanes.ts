@@ -1,9 +1,5 @@
-import type { FileHandle } from 'node:fs/promises';
-import { constants } from 'node:os';
-import { SafetensorsError, systemError } from '../errors.ts';
-import { lostMessage } from '../paging/paging-error.ts';
-import { type Chunk, partAt, viewsOf } from './chunks.ts';
-import { noteLost } from './source.ts';
+import type { Chunk } from './chunks.ts';
+import { type ChunkTarget, writeChunk } from './write-chunk.ts';
 
 /** Writes under way at once: as many as libuv has threads, unless it is told otherwise. */
 export const LANES = 4;
@@ -17,13 +13,13 @@ export interface LaneOptions {
 
 /** Writes to one file from several threads at once. */
 export class Lanes {
-  readonly #handle: FileHandle;
+  readonly #target: ChunkTarget;
   readonly #options: LaneOptions;
   #free = LANES;
   readonly #waiting: (() => void)[] = [];
 
-  constructor(handle: FileHandle, options: LaneOptions) {
-    this.#handle = handle;
+  constructor(target: ChunkTarget, options: LaneOptions) {
+    this.#target = target;
     this.#options = options;
   }
 
@@ -39,7 +35,7 @@ export class Lanes {
         while (!failed && !stopped()) {
           const { done, value: chunk } = chunks.next();
           if (done) return;
-          await this.#inTurn(() => writeChunk(this.#handle, chunk));
+          await this.#inTurn(() => writeChunk(this.#target, chunk));
           if (!failed && !stopped()) onWritten(chunk.byteLength);
         }
       } catch (error) {
@@ -65,50 +61,4 @@ export class Lanes {
       else this.#free++;
     }
   }
-}
-
-/** Writes a chunk straight from where its bytes are. */
-async function writeChunk(handle: FileHandle, chunk: Chunk): Promise<void> {
-  for (let done = 0; done < chunk.byteLength; ) {
-    const views = await viewsOf(chunk, done);
-    const position = chunk.position + done;
-    const write = views.length === 1 ? writeOne : writeMany;
-    const written = await write(handle, views, position).catch((error) => {
-      const lost = lostMemory(error, chunk, done);
-      if (lost) noteLost(views[0]);
-      throw lost ?? error;
-    });
-    if (written === 0) throw systemError(-constants.errno.EIO, 'write', '');
-    done += written;
-  }
-}
-
-async function writeOne(handle: FileHandle, [view]: Uint8Array[], position: number) {
-  const { bytesWritten } = await handle.write(view, 0, view.length, position);
-  return bytesWritten;
-}
-
-async function writeMany(handle: FileHandle, views: Uint8Array[], position: number) {
-  const { bytesWritten } = await handle.writev(views, position);
-  return bytesWritten;
-}
-
-/**
- * The kernel could not read the memory: a page of a mapped file that the file no longer has, or memory
- * of the caller's that is gone.
- */
-function lostMemory(error: unknown, chunk: Chunk, done: number): Error | undefined {
-  if ((error as NodeJS.ErrnoException).code !== 'EFAULT') return undefined;
-  const { part, at } = partAt(chunk, done);
-  const { source, begin, tensor } = part;
-  if (source.storage === undefined) {
-    try {
-      source.bytes(0, source.byteLength);
-    } catch (cause) {
-      if (cause instanceof Error) return cause;
-    }
-    // It is there, and cannot be read: `data` of a mapped tensor.
-  }
-  const { path, offset } = source.fileAt(begin + at) ?? {};
-  return new SafetensorsError('FILE_CHANGED', lostMessage(offset), { path, tensor, cause: error });
 }

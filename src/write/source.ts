@@ -150,7 +150,12 @@ export class ViewSource implements ByteSource {
   }
 }
 
-/** The system refused to read the first byte: where that is a mapped file's, it counts as lost from now on. */
-export function noteLost(memory: Uint8Array): void {
-  loadedNative()?.noteLost(memory);
+/**
+ * The system refused to read the first byte: where that is a mapped file's, it counts as lost from now on.
+ * Returns the first byte of that file that is.
+ */
+export function noteLost(memory: Uint8Array): number | undefined {
+  const addon = loadedNative();
+  addon?.noteLost(memory);
+  return addon?.lostAt(memory);
 }

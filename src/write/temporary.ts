@@ -54,7 +54,7 @@ async function writeWhole(
   holds: Holds,
   options: LaneOptions,
 ): Promise<void> {
-  const lanes = new Lanes(file.handle, options);
+  const lanes = new Lanes(file, options);
   await withPath(file.path, () => lanes.write(chunksOf(plan)));
   if (options.stopped()) return;
   checkSources(plan, holds);

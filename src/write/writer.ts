@@ -57,7 +57,7 @@ export class SafetensorsWriter implements AsyncDisposable {
       const position = plan.positions[i];
       this.#tensors.set(spec.name, { spec, position, written: 0, queue: Promise.resolve() });
     }
-    this.#lanes = new Lanes(file.handle, {
+    this.#lanes = new Lanes(file, {
       onWritten: (bytes) => this.#progress(bytes),
       stopped: () => this.#state === 'failed',
     });

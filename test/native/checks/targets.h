@@ -22,6 +22,7 @@ void Losses(Input input);       // Mapping::Guard, LostFrom; FaultGuard::Watch, 
 void Files(Input input);        // File::Read
 void Paths(Input input);        // File::Open, File::Look, IsRiskyToMap
 void Outputs(Input input);      // Copy, Preallocate
+void Directs(Input input);      // DirectOutput::Open, Write; StagingMemory
 void LargeMemory(Input input);  // PopulatePages, PreferHugePages, IsTouched, IsReadable,
                                 // CheckEndReadable
 // And what does not: KeepFaultHandler, SetPreviousHandler, CallPreviousHandler (alone.h drives
@@ -33,9 +34,10 @@ struct Target {
 };
 
 inline constexpr Target kTargets[] = {
-    {"gather", Gathering}, {"kernels", Kernels}, {"blocks", Blocks},    {"names", Names},
-    {"text", Texts},       {"ranges", Ranges},   {"page-in", PagingIn}, {"losses", Losses},
-    {"file", Files},       {"paths", Paths},     {"output", Outputs},   {"memory", LargeMemory},
+    {"gather", Gathering},   {"kernels", Kernels}, {"blocks", Blocks},    {"names", Names},
+    {"text", Texts},         {"ranges", Ranges},   {"page-in", PagingIn}, {"losses", Losses},
+    {"file", Files},         {"paths", Paths},     {"output", Outputs},   {"direct", Directs},
+    {"memory", LargeMemory},
 };
 
 }  // namespace safetensors::test
