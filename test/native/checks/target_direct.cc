@@ -45,7 +45,7 @@ std::span<const std::byte> Forbidden() {
 }  // namespace
 
 void Directs(Input input) {
-  const DirectFile file;
+  static thread_local const DirectFile file;
   if (file.output == nullptr) return;
   // Now and then more than is staged at once.
   const uint64_t more = input.Below(32) == 0 ? StagingMemory::kBytes : 0;
