@@ -1,8 +1,12 @@
 import type { Chunk } from './chunks.ts';
 import { type ChunkTarget, writeChunk } from './write-chunk.ts';
 
-/** Writes under way at once: as many as libuv has threads, unless it is told otherwise. */
-export const LANES = 4;
+/**
+ * Writes under way at once. The page cache of one file takes one at a time, whoever brings them: the second
+ * is there when the first is done. A disk takes many. So many that one of libuv's four threads is left to
+ * others.
+ */
+const LANES = { cached: 2, direct: 3 };
 
 export interface LaneOptions {
   /** Called with the bytes of each chunk that has been written. */
@@ -15,11 +19,14 @@ export interface LaneOptions {
 export class Lanes {
   readonly #target: ChunkTarget;
   readonly #options: LaneOptions;
-  #free = LANES;
+  readonly #lanes: number;
+  #free: number;
   readonly #waiting: (() => void)[] = [];
 
   constructor(target: ChunkTarget, options: LaneOptions) {
     this.#target = target;
+    this.#lanes = target.direct === undefined ? LANES.cached : LANES.direct;
+    this.#free = this.#lanes;
     this.#options = options;
   }
 
@@ -43,12 +50,12 @@ export class Lanes {
         throw error;
       }
     };
-    const outcomes = await Promise.allSettled(Array.from({ length: LANES }, lane));
+    const outcomes = await Promise.allSettled(Array.from({ length: this.#lanes }, lane));
     const failure = outcomes.find((outcome) => outcome.status === 'rejected');
     if (failure) throw failure.reason;
   }
 
-  /** Runs `write` when fewer than {@link LANES} others are running. */
+  /** Runs `write` when fewer than {@link LANES} allow are running. */
   async #inTurn(write: () => Promise<void>): Promise<void> {
     if (this.#free > 0) this.#free--;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
