@@ -3,8 +3,8 @@ import type { FilePlan } from './plan.ts';
 import { type ByteSource, ViewSource } from './source.ts';
 
 /**
- * Bytes written at once. Measured on ext4 with 4 lanes: pieces of 1 to 32 MiB are about equally
- * fast, and a signal should not have to wait for a long one.
+ * Bytes written at once. Measured on ext4: pieces of 1 to 32 MiB are about equally fast, and a signal
+ * should not have to wait for a long one.
  */
 export const CHUNK_BYTES = 8 * 2 ** 20;
 
