@@ -12,9 +12,9 @@ const MOST_CHARACTERS = 262_144;
 export interface EmbeddingsBody {
   readonly model: string;
   readonly input: unknown;
-  readonly encoding_format?: 'float' | 'base64';
-  readonly dimensions?: number;
-  readonly user?: string;
+  readonly encoding_format?: 'float' | 'base64' | null;
+  readonly dimensions?: number | null;
+  readonly user?: string | null;
 }
 
 export const EMBEDDINGS_SCHEMA = {
@@ -23,9 +23,10 @@ export const EMBEDDINGS_SCHEMA = {
     required: ['model', 'input'],
     properties: {
       model: { type: 'string' },
-      encoding_format: { enum: ['float', 'base64'] },
-      dimensions: { type: 'integer' },
-      user: { type: 'string' },
+      // Clients that have a field of their own for each send null for what is not set.
+      encoding_format: { enum: ['float', 'base64', null] },
+      dimensions: { type: ['integer', 'null'] },
+      user: { type: ['string', 'null'] },
     },
   },
 };
@@ -38,7 +39,7 @@ export function checkModel(body: EmbeddingsBody, name: string, width: number): v
       code: 'model_not_found',
     });
   }
-  if (body.dimensions !== undefined && body.dimensions !== width) {
+  if ((body.dimensions ?? width) !== width) {
     throw badInput(`the model's embeddings have ${width} dimensions`, { param: 'dimensions' });
   }
 }

@@ -6,6 +6,7 @@ import { ask, expectGreeting } from './ask.ts';
 import { examine } from './examine.ts';
 import { failureOf, type Order, type Release } from './messages.ts';
 import type { ServerOptions } from './options.ts';
+import { Pulse } from './pulse.ts';
 
 /** Between the end of a worker and its replacement: at first, and at most when those end too. */
 const FIRST_PAUSE_MS = 500;
@@ -38,10 +39,12 @@ export class Fleet extends EventEmitter<FleetEvents> {
   /** Aborted when all is to end. */
   readonly #end = new AbortController();
   readonly #serving = new WeakSet<Worker>();
+  readonly #pulse: Pulse;
 
   constructor(options: ServerOptions) {
     super();
     this.#options = options;
+    this.#pulse = new Pulse(options.answerSeconds);
     cluster.on('exit', (worker, code, signal) => {
       if (this.#end.signal.aborted) return;
       this.emit('lost', worker, signal ?? `exit code ${code}`);
@@ -59,6 +62,11 @@ export class Fleet extends EventEmitter<FleetEvents> {
     return this.workers.filter((worker) => this.#serving.has(worker));
   }
 
+  /** Workers that owe an answer, of those that serve. */
+  get unresponsive(): number {
+    return this.#pulse.unresponsive;
+  }
+
   get workers(): Worker[] {
     return Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
   }
@@ -71,7 +79,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
     await this.#all({ type: 'listen' });
     await this.install(model);
     await this.#all({ type: 'open' });
-    for (const worker of this.workers) this.#serving.add(worker);
+    for (const worker of this.workers) this.#serves(worker);
   }
 
   /**
@@ -138,7 +146,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
         await this.#ask(worker, { type: 'prepare', release });
         await this.#ask(worker, { type: 'commit' });
         await this.#ask(worker, { type: 'open' });
-        this.#serving.add(worker);
+        this.#serves(worker);
         this.#failures = 0;
       } catch (error) {
         this.#failures++;
@@ -157,6 +165,11 @@ export class Fleet extends EventEmitter<FleetEvents> {
   async #all(order: Order): Promise<void> {
     const answers = await Promise.allSettled(this.workers.map((one) => this.#ask(one, order)));
     for (const answer of answers) if (answer.status === 'rejected') throw answer.reason;
+  }
+
+  #serves(worker: Worker): void {
+    this.#serving.add(worker);
+    void this.#pulse.follow(worker, this.#end.signal);
   }
 
   #fork(): Worker {

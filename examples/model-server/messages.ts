@@ -19,6 +19,8 @@ export type Order =
   | { readonly type: 'abort' }
   /** All workers serve: tell so to those who ask. */
   | { readonly type: 'open' }
+  /** Nothing: whether there is an answer is what is asked. */
+  | { readonly type: 'ping' }
   /** Take no more requests, and answer when the last is done. */
   | { readonly type: 'drain' };
 

@@ -12,7 +12,10 @@ const LOOPBACK = ['localhost', '127.0.0.1', '[::1]'];
 
 /** What those who run the server ask and order, apart from what clients reach. */
 export function buildOperator(fleet: Fleet, options: ServerOptions): FastifyInstance {
-  const app = Fastify({ logger: { level: 'warn' } });
+  const app = Fastify({
+    logger: { level: 'warn' },
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
+  });
   app.removeContentTypeParser('text/plain');
   app.setErrorHandler(sendError);
   app.setNotFoundHandler(sendNotFound);
@@ -30,22 +33,36 @@ export function buildOperator(fleet: Fleet, options: ServerOptions): FastifyInst
       this.set(fleet.serving.length);
     },
   });
+  new Gauge({
+    name: 'workers_unresponsive',
+    help: 'Workers that serve, and have not answered for more than a second',
+    collect() {
+      this.set(fleet.unresponsive);
+    },
+  });
   showPrefetch(fleet);
   const workerMetrics = new AggregatorRegistry();
 
   app.get('/metrics', async (_request, reply) => {
     reply.type(register.contentType);
-    return `${await register.metrics()}\n${await workerMetrics.clusterMetrics()}`;
+    // One worker that hangs keeps the numbers of all from being added up.
+    const counted = await workerMetrics.clusterMetrics().catch((error) => {
+      app.log.warn(`no metrics of the workers: ${failureOf(error).message}`);
+      return '';
+    });
+    return `${await register.metrics()}\n${counted}`;
   });
 
   app.get('/healthz', (_request, reply) => {
-    const { release, serving } = fleet;
+    const { release, serving, unresponsive } = fleet;
     const whole = serving.length === options.workers;
     reply.code(whole ? 200 : 503);
-    return reply.send({ status: whole ? 'ok' : 'degraded', workers: serving.length, release });
+    const status = whole ? 'ok' : 'degraded';
+    return reply.send({ status, workers: serving.length, unresponsive, release });
   });
 
-  const schema = { body: { type: 'object', properties: { path: { type: 'string' } } } };
+  const properties = { path: { type: 'string' } };
+  const schema = { body: { type: 'object', properties, additionalProperties: false } };
   app.post<{ Body: { path?: string } }>('/model', { schema }, async ({ body }, reply) => {
     if (fleet.release === undefined) {
       throw new ApiError(409, 'the server is starting: it has no model yet', { retryAfter: 1 });

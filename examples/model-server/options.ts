@@ -12,6 +12,7 @@ export const USAGE = `node out/model-server/main.js --model FOLDER
   --threads N            of ONNX Runtime in each: 1
   --max-queue N          requests that a worker has at once: 256
   --worker-seconds N     for a worker to have a model ready, or it is replaced: 600
+  --answer-seconds N     for a worker to answer that it is there, or it is replaced: 30
   --drain-seconds N      for requests under way when the server is to end: 30
   --loading mmap         or readFile, to compare with`;
 
@@ -30,6 +31,7 @@ export interface ServerOptions {
   readonly threads: number;
   readonly maxQueue: number;
   readonly workerSeconds: number;
+  readonly answerSeconds: number;
   readonly drainSeconds: number;
   readonly loading: Loading;
 }
@@ -49,6 +51,7 @@ export function parseOptions(args: readonly string[]): ServerOptions {
       threads: { type: 'string', default: '1' },
       'max-queue': { type: 'string', default: '256' },
       'worker-seconds': { type: 'string', default: '600' },
+      'answer-seconds': { type: 'string', default: '30' },
       'drain-seconds': { type: 'string', default: '30' },
       loading: { type: 'string', default: 'mmap' },
     },
@@ -75,6 +78,7 @@ export function parseOptions(args: readonly string[]): ServerOptions {
     threads: number('threads', 1, 256),
     maxQueue: number('max-queue', 1, 1_000_000),
     workerSeconds: number('worker-seconds', 1, 86_400),
+    answerSeconds: number('answer-seconds', 1, 86_400),
     drainSeconds: number('drain-seconds', 0, 3600),
     loading,
   };

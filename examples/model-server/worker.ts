@@ -21,8 +21,8 @@ export function runWorker(options: ServerOptions): void {
   process.on('message', (message: Request) => {
     // Others than these are the metrics' library's.
     if (typeof message.id !== 'number') return;
-    // The end does not wait for a model that is being read.
-    if (message.type === 'drain') void worker.answer(message);
+    // Neither the end nor a sign of life waits for a model that is being read.
+    if (message.type === 'drain' || message.type === 'ping') void worker.answer(message);
     else turn = turn.then(() => worker.answer(message));
   });
   const hello: Hello = { type: 'hello' };
@@ -78,6 +78,8 @@ class Worker {
         return;
       case 'open':
         this.#state.ready = true;
+        return;
+      case 'ping':
         return;
       case 'drain':
         return this.drain();

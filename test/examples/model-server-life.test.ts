@@ -137,7 +137,8 @@ describe('a worker that is killed', () => {
 
 describe('a worker that hangs', () => {
   it('fails a swap in time, and is replaced; the next swap is done', async () => {
-    await using server = await Server.ready(first, '--worker-seconds', '2');
+    // Longer than a worker takes to start on a machine that is busy.
+    await using server = await Server.ready(first, '--worker-seconds', '12');
     const [hung] = server.workers;
     process.kill(hung, 'SIGSTOP');
     const { status, headers, body } = await server.swap(second);
@@ -145,7 +146,7 @@ describe('a worker that hangs', () => {
     expect(headers.get('retry-after')).toBe('1');
     expect(body.error).toMatchObject({ type: 'server_error', code: 'worker_lost' });
     expect(body.error).toMatchObject({
-      message: expect.stringContaining(`worker ${hung} was not done with "prepare" after 2 s`),
+      message: expect.stringContaining(`worker ${hung} was not done with "prepare" after 12 s`),
     });
     await server.until(async () => {
       const { status } = await request(`${server.operator}/healthz`);
@@ -157,6 +158,41 @@ describe('a worker that hangs', () => {
       const { headers } = await server.embed(tokens);
       expect(headers.get('x-model-version')).toBe(await versionOf(second));
     }
+  });
+
+  it('is found without an order, and replaced', async () => {
+    await using server = await Server.ready(first, '--answer-seconds', '4');
+    const [hung] = server.workers;
+    process.kill(hung, 'SIGSTOP');
+    await server.until(async () => server.stderr.includes(`worker ${hung} is lost: SIGKILL`));
+    await server.until(async () => {
+      const { status } = await request(`${server.operator}/healthz`);
+      return status === 200 && server.workers.length === 2 && !server.workers.includes(hung);
+    });
+    for (let i = 0; i < 6; i++) expect((await server.embed(tokens)).status).toBe(200);
+  });
+
+  it('is counted, and the metrics are those of the operator until it goes on', async () => {
+    await using server = await Server.ready(first);
+    const metrics = () => request(`${server.operator}/metrics`);
+    const shows = async (unresponsive: number, ofWorkers: boolean) => {
+      const { status, body } = await metrics();
+      expect(status).toBe(200);
+      const text = String(body.text);
+      return (
+        text.includes(`\nworkers_unresponsive ${unresponsive}\n`) &&
+        text.includes('embeddings_requests_under_way') === ofWorkers
+      );
+    };
+    expect(await shows(0, true)).toBe(true);
+    const [hung] = server.workers;
+    process.kill(hung, 'SIGSTOP');
+    await server.until(() => shows(1, false));
+    const { body } = await request(`${server.operator}/healthz`);
+    expect(body).toMatchObject({ workers: 2, unresponsive: 1 });
+    process.kill(hung, 'SIGCONT');
+    await server.until(() => shows(0, true));
+    expect(server.workers).toContain(hung);
   });
 
   it('does not keep the server from its end', async () => {

@@ -85,6 +85,13 @@ describe('POST /v1/embeddings', () => {
     }
   });
 
+  it('takes null for what is not set', async () => {
+    const unset = { encoding_format: null, dimensions: null, user: null };
+    const { status, body } = await server.post('/v1/embeddings', { ...good, ...unset });
+    expect(status).toBe(200);
+    expect(body.data).toEqual((await server.embed(good.input)).body.data);
+  });
+
   const good = { model: 'tested', input: 'a text' };
   const bad: [what: string, body: unknown, status: number, param: string | null, code?: string][] =
     [
@@ -251,6 +258,20 @@ describe('the server', () => {
     const { status, body } = await request(`${server.operator}/model`, '{}', 'text/plain');
     expect(status).toBe(415);
     expect(body).toEqual(refusal(null));
+  });
+
+  it.each([
+    [{ path: 5 }, 'path'],
+    [{ path: null }, 'path'],
+    [{ path: ['/models/a'] }, 'path'],
+    [{ paht: '/models/a' }, 'body'],
+    [[], 'body'],
+  ])('takes no order for another: %j', async (order, param) => {
+    const version = await server.version();
+    const { status, body } = await request(`${server.operator}/model`, order);
+    expect(status).toBe(400);
+    expect(body).toEqual(refusal(param));
+    expect(await server.version()).toBe(version);
   });
 
   it('says what is wrong with its arguments, or with its model', async () => {

@@ -12,7 +12,7 @@ const programs = fileURLToPath(
 );
 
 /** A process that does not answer for so long has failed. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 60_000;
 
 export interface Answer {
   status: number;
