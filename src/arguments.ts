@@ -47,6 +47,24 @@ export function checkInteger(
   throw new RangeError(`${what}: expected an integer from ${least} to ${most}, found ${value}`);
 }
 
+/**
+ * An http: or https: URL, as text or a URL. One with a password in it would be in every message.
+ * @throws {TypeError}
+ */
+export function checkedUrl(value: unknown, what: string): URL {
+  const text = value instanceof URL ? value.href : value;
+  if (typeof text !== 'string') {
+    throw new TypeError(`${what}: expected a URL, found ${inspect(value, { depth: 0 })}`);
+  }
+  if (!URL.canParse(text)) throw new TypeError(`${what}: expected an absolute URL`);
+  const url = new URL(text);
+  if (!/^https?:$/.test(url.protocol)) {
+    throw new TypeError(`${what}: expected http: or https:, found ${url.protocol}`);
+  }
+  if (!url.username && !url.password) return url;
+  throw new TypeError(`${what}: expected one without a name or a password`);
+}
+
 /** Not instanceof: those of other realms, and of other implementations, are as good. */
 function isSignal(value: unknown): value is AbortSignal {
   return (

@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { saveModel, serialize } from '../src/index.ts';
 import { readRemoteModel } from '../src/remote/index.ts';
@@ -144,6 +145,10 @@ describe('readRemoteModel', () => {
   it('has nothing to say where there is no index', async () => {
     const { url } = await startServer(repository({}));
     expect(await readRemoteModel(`${url}/${INDEX}`)).toBe(undefined);
+    const compressing = await startServer((_, response) => {
+      response.writeHead(404, { 'content-encoding': 'gzip' }).end(gzipSync('not found'));
+    });
+    expect(await readRemoteModel(`${compressing.url}/${INDEX}`)).toBe(undefined);
   });
 
   it.each([
@@ -167,6 +172,7 @@ describe('readRemoteModel', () => {
     const model = await readRemoteModel(`${url}/${INDEX}`, { duplicates: 'last-wins' });
     expect(model?.tensors.size).toBe(1);
     const long = await thrownBy(() => readRemoteModel(`${url}/${INDEX}`, { maxHeaderBytes: 50 }));
-    expect(long.code).toBe('ERR_SAFETENSORS_REMOTE_RESPONSE');
+    expect(long.code).toBe('ERR_SAFETENSORS_HEADER_TOO_LARGE');
+    expect(long.path).toBe(`${url}/${INDEX}`);
   });
 });

@@ -190,6 +190,17 @@ const BAD: Record<string, { answer: Handler; says: string }> = {
     answer: lying(`bytes 0-${size - 1}/${size}`, gzipSync(SMALL), { 'content-encoding': 'gzip' }),
     says: 'expected the bytes as they are, found them in gzip',
   },
+  'a list of parts': {
+    answer: lying(`bytes 0-${size - 1}/${size}`, SMALL, {
+      'content-type': 'multipart/byteranges; boundary=x',
+    }),
+    says: 'expected one range, found a list of parts',
+  },
+  'not found, compressed': {
+    answer: (_, response) =>
+      response.writeHead(404, { 'content-encoding': 'gzip' }).end(gzipSync('not found')),
+    says: 'found 404',
+  },
   'what is no HTTP': {
     answer: (_, { socket }) => void socket?.end('nonsense\r\n\r\n'),
     says: 'the connection broke',
@@ -214,10 +225,16 @@ describe('a server is refused that answers', () => {
       'REMOTE_RESPONSE',
     ],
     ['another version', serveRange(longFile(), { etag: '"2"' }), 'FILE_CHANGED'],
+    [
+      'one that was changed since',
+      serveRange(longFile(), { 'last-modified': 'Thu, 01 Jan 2026 00:00:01 GMT' }),
+      'FILE_CHANGED',
+    ],
     ['a file of another size', serveRange(longFile(3001), { etag: '"1"' }), 'FILE_CHANGED'],
     ['nothing', (_, response) => response.writeHead(500).end(), 'REMOTE_RESPONSE'],
-  ])('the second time %s', async (_, second, code) => {
-    const first = serveRange(longFile(), { etag: '"1"' });
+  ])('the second time %s', async (what, second, code) => {
+    const modified = { 'last-modified': 'Thu, 01 Jan 2026 00:00:00 GMT' };
+    const first = serveRange(longFile(), what.includes('since') ? modified : { etag: '"1"' });
     const { url, requests } = await startServer((request, response) =>
       (rangeOf(request)[0] === 0 ? first : second)(request, response),
     );
@@ -367,9 +384,13 @@ describe('misuse', () => {
   it.each([
     ['model.safetensors', 'an absolute URL'],
     ['ftp://host/model.safetensors', 'expected http: or https:, found ftp:'],
-    ['http://user:secret@host/', 'without a password'],
+    ['http://user:secret@host/', 'without a name or a password'],
+    [new URL('https://:secret@host/'), 'without a name or a password'],
+    [undefined, 'expected a URL, found undefined'],
+    [7, 'expected a URL, found 7'],
+    [{ href: 'x' }, 'expected a URL, found'],
   ])('%s', async (url, says) => {
-    const error = await thrownBy(() => readRemoteHeader(url));
+    const error = await thrownBy(() => readRemoteHeader(url as string));
     expect(error).toBeInstanceOf(TypeError);
     expect(error.message).toContain(says);
     expect(error.message).not.toContain('secret');

@@ -21,7 +21,7 @@ export function isRemote(path: string): boolean {
 /**
  * The tensors of a file or a model on a server, from headers alone: of `https://…`, a file or an index,
  * or of a repository of the Hugging Face hub, `hf://owner/name`, with `@revision` and a path if need be.
- * `HF_ENDPOINT` and `HF_TOKEN` are what they are for huggingface_hub.
+ * `HF_ENDPOINT` and `HF_TOKEN` are what they are for huggingface_hub; of its file with a token nothing is read.
  *
  * @throws what reading the headers throws
  */

@@ -50,23 +50,3 @@ function checkHeaders(headers: unknown): void {
     throw new TypeError('headers: expected names and values as HTTP has them');
   }
 }
-
-/**
- * @throws {TypeError} for anything but an http: or https: URL, and for one with a password in it, which
- *   would be in every message
- */
-export function checkedUrl(url: string | URL): URL {
-  const checked = typeof url === 'string' ? parsedUrl(url) : new URL(url.href);
-  if (!/^https?:$/.test(checked.protocol)) {
-    throw new TypeError(`url: expected http: or https:, found ${checked.protocol}`);
-  }
-  if (checked.username || checked.password) {
-    throw new TypeError('url: expected one without a password, which belongs into `headers`');
-  }
-  return checked;
-}
-
-function parsedUrl(text: string): URL {
-  if (URL.canParse(text)) return new URL(text);
-  throw new TypeError('url: expected an absolute URL');
-}

@@ -1,3 +1,4 @@
+import { checkedUrl } from '../arguments.ts';
 import type { TensorInfo } from '../container.ts';
 import { SafetensorsError } from '../errors.ts';
 import { quoteName } from '../escape.ts';
@@ -6,7 +7,7 @@ import { parseHeader } from '../header/parse.ts';
 import { headerLength } from '../header/preamble.ts';
 import type { HeaderTable } from '../header/table.ts';
 import { elementsIn } from '../layout.ts';
-import { checkedUrl, type RemoteOptions, remoteOptions } from './options.ts';
+import { type RemoteOptions, remoteOptions } from './options.ts';
 import { readRange, shownUrl } from './request.ts';
 
 /**
@@ -116,7 +117,7 @@ export async function readRemoteHeader(
   options?: RemoteOptions,
 ): Promise<RemoteHeader> {
   const { parse, request: how } = remoteOptions(options);
-  const asked = checkedUrl(url);
+  const asked = checkedUrl(url, 'url');
   const path = shownUrl(asked);
   const start = await readRange(asked, how, 0, FIRST_BYTES - 1);
   const { bytes, total } = start;

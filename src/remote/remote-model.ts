@@ -1,9 +1,10 @@
+import { checkedUrl } from '../arguments.ts';
 import { SafetensorsError } from '../errors.ts';
 import { quoteName } from '../escape.ts';
 import { allocateHeader, LENGTH_BYTES } from '../header/bytes.ts';
 import { parseWeightMap } from '../model/weight-map.ts';
 import { MOST_HEADERS } from '../open-options.ts';
-import { checkedUrl, type RemoteOptions, remoteOptions } from './options.ts';
+import { type RemoteOptions, remoteOptions } from './options.ts';
 import { type RemoteHeader, type RemoteTensor, readRemoteHeader } from './remote-header.ts';
 import { readWhole, shownUrl } from './request.ts';
 
@@ -38,14 +39,19 @@ export async function readRemoteModel(
   options: RemoteOptions = {},
 ): Promise<RemoteModel | undefined> {
   const { parse, request } = remoteOptions(options);
-  const asked = checkedUrl(url);
+  const asked = checkedUrl(url, 'url');
   const path = shownUrl(asked);
-  const text = await readWhole(asked, request, parse.maxHeaderBytes);
+  const { maxHeaderBytes } = parse;
+  const tooLong = () => {
+    const message = `the index has more than maxHeaderBytes, ${maxHeaderBytes}`;
+    return new SafetensorsError('HEADER_TOO_LARGE', message, { path });
+  };
+  const text = await readWhole(asked, request, { most: maxHeaderBytes, tooLong });
   if (text === undefined) return undefined;
   const bytes = allocateHeader(text.length);
   text.copy(bytes);
   const map = parseWeightMap({ bytes, isAscii: false, marks: new Int32Array(0) }, path);
-  const headers = await readAll(map.files, asked, options, parse.maxHeaderBytes);
+  const headers = await readAll(map.files, asked, options, maxHeaderBytes);
   const tensors = new Map<string, RemoteTensor & { shard: string }>();
   for (let entry = 0; entry < map.count; entry++) {
     const name = map.bytes.toString('utf8', map.nameStarts[entry], map.nameEnds[entry]);

@@ -8,8 +8,11 @@ const MOST_REDIRECTS = 5;
 interface Answer {
   readonly status: number;
   readonly headers: Headers;
-  /** @throws {SafetensorsError} REMOTE_RESPONSE when it is longer than `most` bytes */
-  body(most: number): Promise<Buffer>;
+  /**
+   * @throws what `tooLong` gives when it is longer than `most` bytes: REMOTE_RESPONSE by default
+   * @throws {SafetensorsError} REMOTE_RESPONSE when the bytes are not sent as they are
+   */
+  body(most: number, tooLong?: () => Error): Promise<Buffer>;
 }
 
 /** Bytes of a file, from the first that was asked for. */
@@ -17,7 +20,7 @@ export interface ReadRange {
   readonly bytes: Buffer;
   /** Bytes of the file. */
   readonly total: number;
-  /** What the server calls this version of it. */
+  /** What the server calls this version of it, or when it says that it was changed last. */
   readonly tag: string | null;
 }
 
@@ -28,6 +31,17 @@ export function shownUrl({ origin, pathname }: URL): string {
 
 export function remoteError(url: URL, message: string, cause?: unknown): SafetensorsError {
   return new SafetensorsError('REMOTE_RESPONSE', message, { path: shownUrl(url), cause });
+}
+
+/** What was wrong with the network: `fetch` says "fetch failed" of everything, and has the cause beside it. */
+export function networkError(url: URL, error: unknown): Error {
+  const { cause } = error as Error;
+  if (cause instanceof Error && 'syscall' in cause) return cause;
+  // Without a cause it is about the request, with the whole URL in it, which is not passed on either.
+  if (!(cause instanceof Error)) return remoteError(url, 'the request could not be made');
+  // Where a name has several addresses, there is one error for each, and no message.
+  const { message, code } = cause as NodeJS.ErrnoException;
+  return remoteError(url, `the connection broke: ${message || code}`, error);
 }
 
 /**
@@ -46,11 +60,14 @@ export function readRange(
   return request(url, options, { range: `bytes=${first}-${last}` }, async (answer) => {
     const { status, headers } = answer;
     const found = headers.get('content-range') ?? '';
-    const tag = headers.get('etag');
+    const tag = headers.get('etag') ?? headers.get('last-modified');
     if (status === 416 && first === 0 && found === 'bytes */0') {
       return { bytes: Buffer.alloc(0), total: 0, tag };
     }
     if (status !== 206) throw remoteError(url, `expected status 206, a range; found ${status}`);
+    if (/^multipart\//i.test(headers.get('content-type') ?? '')) {
+      throw remoteError(url, 'expected one range, found a list of parts');
+    }
     const [, ...numbers] = /^bytes (\d{1,16})-(\d{1,16})\/(\d{1,16})$/.exec(found) ?? [];
     const [from, to, total] = numbers.map(Number);
     if (from !== first || to !== Math.min(last, total - 1) || !Number.isSafeInteger(total)) {
@@ -66,19 +83,19 @@ export function readRange(
 
 /**
  * Reads a whole file of at most `most` bytes; undefined where there is none (status 404).
- * @throws as {@link readRange}
+ * @throws as {@link readRange}; what `tooLong` gives
  */
 export function readWhole(
   url: URL,
   options: RequestOptions,
-  most: number,
+  { most, tooLong }: { most: number; tooLong: () => Error },
 ): Promise<Buffer | undefined> {
   // Of a range, fetch itself asks for the bytes as they are.
   const plain = { 'accept-encoding': 'identity' };
   return request(url, options, plain, async ({ status, body }) => {
     if (status === 404) return undefined;
     if (status !== 200) throw remoteError(url, `expected status 200, found ${status}`);
-    return body(most);
+    return body(most, tooLong);
   });
 }
 
@@ -91,12 +108,17 @@ async function request<T>(
 ): Promise<T> {
   using watch = new Watch(url, options);
   const response = await follow(url, options, headers, watch);
-  const encoding = response.headers.get('content-encoding') ?? 'identity';
-  if (encoding !== 'identity') {
-    throw remoteError(url, `expected the bytes as they are, found them in ${encoding}`);
-  }
-  const body = (most: number) => watch.over(readBody(response, most, url, watch));
-  return await use({ status: response.status, headers: response.headers, body });
+  const { status, headers: found } = response;
+  // Only of what is read: what comes with a refusal may be in any form.
+  const body: Answer['body'] = async (most, tooLong) => {
+    const encoding = found.get('content-encoding') ?? 'identity';
+    if (encoding !== 'identity') {
+      throw remoteError(url, `expected the bytes as they are, found them in ${encoding}`);
+    }
+    const long = () => remoteError(url, `expected at most ${most} bytes, found more`);
+    return watch.over(readBody(response, most, tooLong ?? long, watch));
+  };
+  return await use({ status, headers: found, body });
 }
 
 async function follow(
@@ -131,14 +153,19 @@ async function follow(
   throw remoteError(url, `more than ${MOST_REDIRECTS} redirects`);
 }
 
-async function readBody({ body }: Response, most: number, url: URL, watch: Watch): Promise<Buffer> {
+async function readBody(
+  { body }: Response,
+  most: number,
+  tooLong: () => Error,
+  watch: Watch,
+): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
   let length = 0;
   // Leaving the loop cancels what is left of the body.
   for await (const piece of body ?? []) {
     watch.alive();
     length += piece.length;
-    if (length > most) throw remoteError(url, `expected at most ${most} bytes, found more`);
+    if (length > most) throw tooLong();
     pieces.push(piece);
   }
   return Buffer.concat(pieces, length);
@@ -179,12 +206,7 @@ class Watch implements Disposable {
     } catch (error) {
       if (this.signal.aborted) throw this.signal.reason;
       if (error instanceof SafetensorsError) throw error;
-      // `fetch` says "fetch failed" of everything, and has the cause beside it.
-      const { cause } = error as Error;
-      if (cause instanceof Error && 'syscall' in cause) throw cause;
-      // Without a cause it is about the request, with the whole URL in it, which is not passed on either.
-      if (!(cause instanceof Error)) throw remoteError(this.#url, 'the request could not be made');
-      throw remoteError(this.#url, `the connection broke: ${cause.message}`, error);
+      throw networkError(this.#url, error);
     }
   }
 
