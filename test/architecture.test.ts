@@ -38,10 +38,11 @@ const LAYERS: readonly Layer[] = [
   },
   { name: 'adapters', files: /^adapters\//, imports: ['index', 'arguments'] },
   {
-    // Beside the public API: an index is read, as strictly as by openModel, before its files are there.
+    // Beside the public API: an index is read, as strictly as by openModel, before its files are there; and what is
+    // wrong with the network is told as for headers.
     name: 'hub',
     files: /^hub\//,
-    imports: ['index', 'model', 'open-options', 'header'],
+    imports: ['index', 'remote', 'model', 'shards', 'open-options', 'arguments', 'header'],
   },
   {
     name: 'remote',

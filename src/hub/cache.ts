@@ -57,6 +57,11 @@ export class CachedCommit {
     return readFile(this.pathOf(file));
   }
 
+  /** Takes a file out of the commit. Its contents stay until others take their place, for those who read them. */
+  async remove(file: string): Promise<void> {
+    await rm(this.pathOf(file), { force: true });
+  }
+
   /** Notes that a branch or a tag is at this commit. */
   async setRevision(revision: string): Promise<void> {
     if (revision === this.#commit) return;
@@ -71,15 +76,17 @@ export class CachedCommit {
    * Has a file in the cache, from the pieces that `download` gives where its contents are not there yet under
    * another name. A reader sees all of it or nothing, whatever ends this process.
    *
+   * @returns Whether it was downloaded.
    * @throws {SafetensorsError} REMOTE_RESPONSE when the pieces are not the contents
    */
   async add(
     file: RemoteFile,
     download: () => AsyncIterable<Uint8Array> | Promise<AsyncIterable<Uint8Array>>,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const contents = contentsOf(file);
     const blob = join(this.#folder, 'blobs', contents.digest);
-    if ((await sizeOf(blob)) !== contents.byteLength) {
+    const isThere = (await sizeOf(blob)) === contents.byteLength;
+    if (!isThere) {
       await mkdir(dirname(blob), { recursive: true });
       await removeStale(blob);
       await writeBlob(blob, file.path, contents, await download());
@@ -90,6 +97,20 @@ export class CachedCommit {
     const temporary = `${path}.${randomUUID()}`;
     await symlink(relative(dirname(path), blob), temporary);
     await rename(temporary, path);
+    return !isThere;
+  }
+}
+
+/** The commit that a branch or a tag was at when it was last asked for. */
+export async function cachedRevision(
+  folder: string,
+  revision: string,
+): Promise<string | undefined> {
+  try {
+    return (await readFile(join(folder, 'refs', revision), 'utf8')).trim();
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
   }
 }
 
@@ -170,7 +191,11 @@ async function statOf(path: string): Promise<{ size: number; mtimeMs: number } |
   try {
     return await stat(path);
   } catch (error) {
-    if (/^(ENOENT|ENOTDIR)$/.test((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    if (isMissing(error)) return undefined;
     throw error;
   }
+}
+
+function isMissing(error: unknown): boolean {
+  return /^(ENOENT|ENOTDIR|EISDIR)$/.test((error as NodeJS.ErrnoException).code ?? '');
 }

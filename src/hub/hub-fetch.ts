@@ -1,3 +1,4 @@
+import { networkError } from '../remote/request.ts';
 import type { Settings } from './options.ts';
 
 /**
@@ -11,13 +12,17 @@ export function hubFetch({
   signal,
 }: Pick<Settings, 'hubUrl' | 'accessToken' | 'signal'>): typeof fetch {
   const { origin } = new URL(hubUrl);
-  return (input, init) => {
+  return async (input, init) => {
     const isRequest = input instanceof Request;
     const headers = new Headers(init?.headers ?? (isRequest ? input.headers : undefined));
-    const isForeign = new URL(isRequest ? input.url : input).origin !== origin;
-    if (isForeign && headers.get('authorization') === `Bearer ${accessToken}`) {
+    const url = new URL(isRequest ? input.url : input);
+    if (url.origin !== origin && headers.get('authorization') === `Bearer ${accessToken}`) {
       headers.delete('authorization');
     }
-    return fetch(input, { ...init, headers, ...(signal && { signal }) });
+    try {
+      return await fetch(input, { ...init, headers, ...(signal && { signal }) });
+    } catch (error) {
+      throw signal?.aborted ? signal.reason : networkError(url, error);
+    }
   };
 }

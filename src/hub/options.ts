@@ -1,14 +1,15 @@
 import { inspect } from 'node:util';
-import type { openModel } from '../index.ts';
+import { checkCallback, checkedUrl, checkObject, checkSignal } from '../arguments.ts';
+import { type openModel, SafetensorsError } from '../index.ts';
 import { openOptions } from '../open-options.ts';
 
 /** The options of `openModel`, for the model that is opened. */
 type ModelOptions = NonNullable<Parameters<typeof openModel>[1]>;
 
 export interface HubProgress {
-  /** Bytes that have been downloaded. */
+  /** Bytes of those files that are there by now: downloaded, or had for another revision already. */
   readonly bytes: number;
-  /** Bytes of all files that are not in the cache. */
+  /** Bytes of all files that the cache did not have of the commit. */
   readonly totalBytes: number;
   /** The file that the last of them are of, as it is called in the repository. */
   readonly file: string;
@@ -39,6 +40,8 @@ export interface Settings {
   readonly repo: string;
   readonly revision: string;
   readonly files: readonly string[] | undefined;
+  /** Which of `files` is opened. */
+  readonly main: string | undefined;
   readonly hubUrl: string;
   readonly cacheDir: string | undefined;
   readonly accessToken: string | undefined;
@@ -46,19 +49,22 @@ export interface Settings {
   readonly signal: AbortSignal | undefined;
   readonly model: ModelOptions;
   readonly maxHeaderBytes: number;
+  /** Whether the hub is not to be asked: `HF_HUB_OFFLINE`. */
+  readonly offline: boolean;
 }
 
 /** A name, or an owner and a name; two hyphens stand for the slash in the names of the cache's folders. */
 const REPOSITORY = /^(?!.*(--|\.\.))\w([\w.-]*\w)?(\/\w([\w.-]*\w)?)?$/;
+
+/** As huggingface_hub reads its variables. */
+const IS_TRUE = /^(1|on|yes|true)$/i;
 
 /** @throws {TypeError} @throws {RangeError} */
 export function checkedSettings(repo: string, options: HubOptions = {}): Settings {
   if (typeof repo !== 'string' || !REPOSITORY.test(repo) || !isInside(repo)) {
     throw new TypeError(`repo: expected 'owner/name', found ${inspect(repo)}`);
   }
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new TypeError(`options: expected an object, found ${inspect(options)}`);
-  }
+  checkObject(options, 'options');
   const { env } = process;
   const {
     revision = 'main',
@@ -75,29 +81,53 @@ export function checkedSettings(repo: string, options: HubOptions = {}): Setting
       `revision: expected a branch, a tag or a commit, found ${inspect(revision)}`,
     );
   }
-  if (typeof hubUrl !== 'string' || !/^https?:/.test(hubUrl) || !URL.canParse(hubUrl)) {
-    throw new TypeError(`hubUrl: expected an http: or https: URL, found ${inspect(hubUrl)}`);
+  const { href } = checkedUrl(hubUrl, 'hubUrl');
+  if (cacheDir !== undefined && (typeof cacheDir !== 'string' || cacheDir === '')) {
+    throw new TypeError(`cacheDir: expected a path, found ${inspect(cacheDir, { depth: 0 })}`);
   }
   const accessToken = checkedToken(token);
-  if (files !== undefined && !(Array.isArray(files) && files.length > 0 && files.every(isInside))) {
-    throw new TypeError(`files: expected paths in the repository, found ${inspect(files)}`);
-  }
-  if (onProgress !== undefined && typeof onProgress !== 'function') {
-    throw new TypeError(`onProgress: expected a function, found ${inspect(onProgress)}`);
-  }
+  const main = files === undefined ? undefined : fileToOpen(files);
+  checkCallback(onProgress, 'onProgress');
+  checkSignal(signal);
   const { maxHeaderBytes } = openOptions(model);
   return {
     repo,
     revision,
     files,
-    hubUrl,
+    main,
+    hubUrl: href,
     cacheDir,
     accessToken,
     onProgress,
     signal,
     model,
     maxHeaderBytes,
+    offline: IS_TRUE.test(env.HF_HUB_OFFLINE ?? ''),
   };
+}
+
+/** @throws {TypeError} unless one of them can be opened */
+function fileToOpen(files: readonly string[]): string {
+  if (!(Array.isArray(files) && files.length > 0 && files.every(isInside))) {
+    throw new TypeError(`files: expected paths in the repository, found ${inspect(files)}`);
+  }
+  const indexes = files.filter(isIndex);
+  const weights = files.filter((file) => file.endsWith('.safetensors'));
+  if (indexes.length === 1) return indexes[0];
+  if (indexes.length === 0 && weights.length === 1) return weights[0];
+  const found = inspect(files, { breakLength: Infinity });
+  throw new TypeError(`files: expected one index, or one .safetensors file, found ${found}`);
+}
+
+export function isIndex(file: string): boolean {
+  return file.endsWith('.index.json');
+}
+
+/** @throws {SafetensorsError} HEADER_TOO_LARGE */
+export function checkIndexLength(path: string, byteLength: number, most: number): void {
+  if (byteLength <= most) return;
+  const message = `the index has ${byteLength} bytes, over maxHeaderBytes, ${most}`;
+  throw new SafetensorsError('HEADER_TOO_LARGE', message, { path });
 }
 
 /** A token as a header has it. No message shows it. */

@@ -18,6 +18,8 @@ export interface HubRepository {
   readonly resolve?: Handler;
   /** What it sends in place of a file. */
   readonly send?: (path: string, bytes: Uint8Array) => Uint8Array;
+  /** Sends a file, once its head is. */
+  readonly stream?: (path: string, bytes: Uint8Array, response: ServerResponse) => void;
 }
 
 export interface FakeHub extends TestServer {
@@ -113,7 +115,10 @@ export async function startHub(repository: HubRepository): Promise<FakeHub> {
     } else {
       response.writeHead(200, headers);
     }
-    response.end(request.method === 'HEAD' ? undefined : bytes.subarray(Number(first), end));
+    const part = bytes.subarray(Number(first), end);
+    if (request.method === 'HEAD') response.end();
+    else if (request.headers.range || !repository.stream) response.end(part);
+    else repository.stream(path, part, response);
   }
 
   const server = await startServer((request, response) => {
