@@ -6,6 +6,15 @@ export function checkObject(value: unknown, what: string): asserts value is obje
   throw new TypeError(`${what}: expected an object, found ${inspect(value, { depth: 0 })}`);
 }
 
+/**
+ * Not instanceof: what another copy of a library has made is as good.
+ * @throws {TypeError} unless it is an object with that property
+ */
+export function checkHas(value: unknown, key: string, expected: string): void {
+  if (typeof value === 'object' && value !== null && key in value) return;
+  throw new TypeError(`${expected}, found ${inspect(value, { depth: 0 })}`);
+}
+
 /** @throws {TypeError} unless it is an iterable; a string, which is one of characters, is not meant */
 export function checkNames(names: unknown): asserts names is Iterable<string> {
   if (typeof names === 'object' && names !== null && Symbol.iterator in names) return;

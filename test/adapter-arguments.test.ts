@@ -36,3 +36,25 @@ describe.each(Object.entries(ADAPTERS))('misuse of %s is a TypeError that says w
     expect(error.message).toMatch(says);
   });
 });
+
+it.each<[string, () => unknown, RegExp]>([
+  ['a name of a tensor', () => ort.toTensor(none, 'abc' as never), /^tensor: expected one of a/],
+  ['bytes', () => tfjs.toTensor(none, new Uint8Array(1) as never), /^tensor: expected one of a/],
+  ['no tensor', () => ndarray.toNdarray(none, undefined as never), /^tensor: .* found undefined/],
+  ['a path', () => ort.toTensors(none, 'x.safetensors' as never), /^container: expected a file/],
+  ['no container', () => ort.toExternalData(undefined as never), /^container: expected a file/],
+  ['one name', () => ort.toExternalData(container, 'abc'), /^names: expected an iterable/],
+  ['a number', () => ort.toExternalData(container, 5 as never), /^names: expected an iterable/],
+  ['no session', () => ort.toFeeds(none, {} as never, container), /^session: expected one of ONNX/],
+  ['a usage', () => upload({ usage: 'x' }), /^usage: expected a number, found 'x'/],
+  ['a word', () => upload({ raw: 'no' }), /^raw: expected a boolean, found 'no'/],
+  ['a number', () => upload({ signal: 5 }), /^signal: expected an AbortSignal, found 5/],
+])('%s in the place of what is wanted is a TypeError', async (_, call, says) => {
+  const error = await thrownBy(call);
+  expect(error).toBeInstanceOf(TypeError);
+  expect(error.message).toMatch(says);
+});
+
+function upload(options: object): Promise<unknown> {
+  return webgpu.toBuffer(none, container.getTensor('abc'), options);
+}

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { expect, it } from 'vitest';
-import { dtypes as jax } from '../src/adapters/jax.ts';
+import { dtypesWithFloat16Array as jax } from '../src/adapters/jax.ts';
 import { dtypes as ndarray } from '../src/adapters/ndarray.ts';
 import { dtypes as onnxruntime } from '../src/adapters/onnxruntime.ts';
 import { dtypes as stdlib } from '../src/adapters/stdlib.ts';

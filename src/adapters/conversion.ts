@@ -1,4 +1,3 @@
-import { checkNames, checkObject, checkSignal } from '../arguments.ts';
 import type { Dtype } from '../index.ts';
 
 /** How tensors of one dtype reach a backend. */
@@ -31,26 +30,6 @@ export interface ConvertAllOptions extends ConvertOptions {
   names?: Iterable<string> | undefined;
   /** Ends it: the promise is rejected with the signal's reason. */
   signal?: AbortSignal | undefined;
-}
-
-/** @throws {TypeError} */
-export function checkConvertOptions(options: ConvertOptions): void {
-  checkObject(options, 'options');
-  const { decode, integers }: ConvertOptions = options;
-  if (decode !== undefined && decode !== 'float32') {
-    throw new TypeError(`decode: expected 'float32', found ${String(decode)}`);
-  }
-  if (integers !== undefined && integers !== 'int32') {
-    throw new TypeError(`integers: expected 'int32', found ${String(integers)}`);
-  }
-}
-
-/** @throws {TypeError} */
-export function checkConvertAllOptions(options: ConvertAllOptions): void {
-  checkConvertOptions(options);
-  const { names, signal } = options;
-  if (names !== undefined) checkNames(names);
-  checkSignal(signal);
 }
 
 /** Rows of a table: `tensor.data` itself; a copy of it; and copies as other elements. */

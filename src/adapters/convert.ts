@@ -1,13 +1,8 @@
 import { type Container, SafetensorsError, type Tensor } from '../index.ts';
-import {
-  type Conversion,
-  type ConvertAllOptions,
-  type ConvertOptions,
-  checkConvertAllOptions,
-  checkConvertOptions,
-  type DtypeTable,
-} from './conversion.ts';
-import { type Elements, plain } from './elements.ts';
+import { checkConvert, checkConvertAll } from './checks.ts';
+import type { Conversion, ConvertAllOptions, ConvertOptions, DtypeTable } from './conversion.ts';
+import { converted, type Elements, plain } from './elements.ts';
+import { Turns } from './turns.ts';
 
 export type { Elements } from './elements.ts';
 
@@ -22,12 +17,11 @@ export interface Backend<T, Options extends ConvertOptions = ConvertOptions> {
 }
 
 /** @throws {SafetensorsError} UNSUPPORTED_DTYPE */
-export function conversionOf<Options extends ConvertOptions>(
+function conversionOf<Options extends ConvertOptions>(
   { name: backend, dtypes }: Pick<Backend<unknown>, 'name' | 'dtypes'>,
   { name, dtype }: Pick<Tensor, 'name' | 'dtype'>,
   options: Options,
 ): Conversion {
-  checkConvertOptions(options);
   const conversion = dtypes[dtype];
   const option = conversion?.option;
   const given: Partial<Record<NonNullable<typeof option>, unknown>> = options;
@@ -44,33 +38,36 @@ export function convert<T, Options extends ConvertOptions>(
   tensor: Tensor,
   options: Options,
 ): T {
+  checkConvert(tensor, options);
   const conversion = conversionOf(backend, tensor, options);
   const elements = () =>
     conversion.as === 'float32' ? tensor.toFloat32() : plain(tensor, conversion);
   return intact(backend, tensor, conversion, backend.build(tensor, elements, conversion, options));
 }
 
-/** Many tensors: all dtypes are checked before anything is built, and decoding is done on other threads. */
+/**
+ * Many tensors: all dtypes are checked before anything is built, decoding is done on other threads, and the event loop
+ * comes round while this one has work.
+ */
 export async function convertAll<T, Options extends ConvertAllOptions>(
   backend: Backend<T, Options>,
   container: Container,
   options: Options,
 ): Promise<Map<string, Awaited<T>>> {
-  checkConvertAllOptions(options);
+  checkConvertAll(container, options);
   const { names = container.keys(), signal } = options;
-  const planned = Array.from(names, (name) => {
+  // A name that comes twice is one tensor: of two, nobody would give the first up.
+  const planned = Array.from(new Set(names), (name) => {
     const tensor: Tensor = container.getTensor(name);
     return { name, tensor, conversion: conversionOf(backend, tensor, options) };
   });
   const built = new Map<string, Awaited<T>>();
+  const turns = new Turns();
   try {
     for (const { name, tensor, conversion } of planned) {
-      signal?.throwIfAborted();
-      const floats =
-        conversion.as === 'float32'
-          ? await tensor.toFloat32Async(undefined, { signal })
-          : undefined;
-      const elements = () => floats ?? plain(tensor, conversion);
+      await turns.give(signal);
+      const own = await converted(tensor, conversion, turns, signal);
+      const elements = () => own ?? plain(tensor, conversion);
       const one = backend.build(tensor, elements, conversion, options);
       built.set(name, await intact(backend, tensor, conversion, one));
     }

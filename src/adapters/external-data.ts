@@ -1,4 +1,6 @@
+import { checkNames } from '../arguments.ts';
 import type { Container } from '../index.ts';
+import { checkContainer } from './checks.ts';
 
 /** A file that a model refers to, as `InferenceSession.create` takes it in `externalData`. */
 export interface ExternalData {
@@ -11,9 +13,11 @@ export interface ExternalData {
  * `location` `w`. The bytes are those of the mapping; ONNX Runtime copies them into the session.
  * @throws {SafetensorsError} TENSOR_NOT_FOUND, CLOSED
  */
-export function toExternalData(
-  container: Container,
-  names: Iterable<string> = container.keys(),
-): ExternalData[] {
-  return Array.from(names, (path) => ({ path, data: container.getTensor(path).bytes }));
+export function toExternalData(container: Container, names?: Iterable<string>): ExternalData[] {
+  checkContainer(container);
+  if (names !== undefined) checkNames(names);
+  return Array.from(new Set(names ?? container.keys()), (path) => ({
+    path,
+    data: container.getTensor(path).bytes,
+  }));
 }

@@ -1,39 +1,20 @@
 // Of @jax-js/jax.
 import type { Container, Tensor } from '../index.ts';
-import {
-  type ConvertAllOptions,
-  type ConvertOptions,
-  copied,
-  type DtypeTable,
-  decoded,
-  fitted,
-  smallFloats,
-  widened,
-} from './conversion.ts';
+import type { ConvertAllOptions, ConvertOptions, DtypeTable } from './conversion.ts';
 import { type Backend, convert, convertAll, type Elements } from './convert.ts';
+import { dtypesWithFloat16Array, dtypesWithoutFloat16Array } from './jax-dtypes.ts';
 
 export type { Conversion, ConvertAllOptions, ConvertOptions, DtypeTable } from './conversion.ts';
+export { dtypesWithFloat16Array } from './jax-dtypes.ts';
+
+const { Float16Array }: { Float16Array?: typeof Float32Array } = globalThis as object;
 
 /**
- * What jax-js has, and what its devices `wasm` and `webgpu` do; `cpu`, which is for debugging, keeps the
- * array that it is given: with it, close the file when nothing uses it any more. F16 and F64 need a runtime with Float16Array (Node ≥ 24): jax-js looks for it before
- * it takes anything but F32, I32 and U32.
+ * What jax-js has in this runtime, and what its devices `wasm` and `webgpu` do; `cpu`, which is for debugging, keeps
+ * the array that it is given: with it, close the file when nothing uses it any more. Without a Float16Array (before
+ * Node 24) F16 and F64 are decoded or refused.
  */
-export const dtypes: DtypeTable = Object.freeze({
-  F32: copied('float32'),
-  F64: copied('float64'),
-  F16: copied('float16'),
-  I64: fitted('int32'),
-  I32: copied('int32'),
-  I16: widened('int32'),
-  I8: widened('int32'),
-  U64: fitted('int32'),
-  U32: copied('uint32'),
-  U16: widened('int32'),
-  U8: widened('int32'),
-  BOOL: widened('bool'),
-  ...smallFloats(decoded('float32')),
-});
+export const dtypes: DtypeTable = Float16Array ? dtypesWithFloat16Array : dtypesWithoutFloat16Array;
 
 /** What is used of the library. */
 export interface Jax {
@@ -42,13 +23,6 @@ export interface Jax {
 
 /** The array of that library. */
 export type JaxArray<Library extends Jax> = ReturnType<Library['numpy']['array']>;
-
-const { Float16Array }: { Float16Array?: typeof Float32Array } = globalThis as object;
-
-/** Those of the runtime: without Float16Array, F16 and F64 are decoded or refused. */
-const available: DtypeTable = Float16Array
-  ? dtypes
-  : { ...dtypes, F16: decoded('float32'), F64: decoded('float32') };
 
 function backendOf<L extends Jax>({ numpy }: L): Backend<JaxArray<L>> {
   const { array, zeros } = numpy as unknown as {
@@ -61,7 +35,7 @@ function backendOf<L extends Jax>({ numpy }: L): Backend<JaxArray<L>> {
       : bits;
   return {
     name: 'jax-js',
-    dtypes: available,
+    dtypes,
     build: ({ shape: [...shape], size }, elements, { type: dtype }) =>
       // It makes no array of an empty one.
       size === 0 ? zeros(shape, { dtype }) : array(valuesOf(elements(), dtype), { shape, dtype }),

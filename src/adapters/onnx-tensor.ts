@@ -1,7 +1,10 @@
 import { type DtypeTable, decoded, smallFloats, view } from './conversion.ts';
 import type { Elements } from './elements.ts';
 
-/** What ONNX Runtime takes from JavaScript. */
+/**
+ * What ONNX Runtime takes from JavaScript. onnxruntime-node computes over a view; onnxruntime-web copies what it is fed
+ * into its WebAssembly memory, at each run.
+ */
 export const dtypes: DtypeTable = Object.freeze({
   F32: view('float32'),
   F64: view('float64'),

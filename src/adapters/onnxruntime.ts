@@ -1,5 +1,7 @@
 // Of onnxruntime-node, onnxruntime-web, or whatever else has the `Tensor` of onnxruntime-common.
+import { checkHas } from '../arguments.ts';
 import type { Container, Tensor } from '../index.ts';
+import { checkContainer } from './checks.ts';
 import type { ConvertAllOptions, ConvertOptions } from './conversion.ts';
 import { type Backend, convert, convertAll, type Elements } from './convert.ts';
 import { dtypes, keepElements } from './onnx-tensor.ts';
@@ -72,6 +74,8 @@ export async function toFeeds<L extends OnnxRuntime>(
   container: Container,
   options: Omit<ConvertAllOptions, 'names'> = {},
 ): Promise<Record<string, OnnxTensor<L>>> {
+  checkHas(session, 'inputNames', 'session: expected one of ONNX Runtime');
+  checkContainer(container);
   const names = session.inputNames.filter((name) => container.has(name));
   return Object.fromEntries(await toTensors(ort, container, { ...options, names }));
 }

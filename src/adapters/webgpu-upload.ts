@@ -1,33 +1,12 @@
 import { SafetensorsError } from '../index.ts';
-
-/** What is used of a GPUQueue. */
-export interface GpuQueue {
-  writeBuffer(...args: never): unknown;
-  onSubmittedWorkDone(): Promise<unknown>;
-}
-
-/** What is used of GPUSupportedLimits, in bytes. */
-export interface GpuLimits {
-  readonly maxBufferSize: number;
-  readonly maxStorageBufferBindingSize: number;
-}
-
-/** What is used of a GPUDevice. */
-export interface GpuDevice {
-  readonly queue: GpuQueue;
-  readonly limits: GpuLimits;
-  createBuffer(...args: never): { destroy(): unknown };
-}
-
-/** The buffer of that device. */
-export type GpuBuffer<Device extends GpuDevice> = ReturnType<Device['createBuffer']>;
+import type { GpuBuffer, GpuDevice } from './webgpu-device.ts';
 
 /** Flags of GPUBufferUsage. */
 const COPY_SRC = 0x04;
 const COPY_DST = 0x08;
 const STORAGE = 0x80;
 
-/** Written at once; the device keeps a copy of what it has not sent yet. */
+/** Written at once, and before what was written is waited for: the device keeps a copy of what it has not sent yet. */
 const CHUNK_BYTES = 16 * 2 ** 20;
 
 /** Sizes and offsets of writes are multiples of it. */
@@ -39,6 +18,19 @@ export interface UploadOptions {
   signal?: AbortSignal | undefined;
   /** Called when a part has been copied; throws when that was not what the file has. */
   assertIntact?: (() => void) | undefined;
+}
+
+/** What was written to a device, of one tensor or of many, and is not waited for yet. */
+export class Uploads {
+  #unsentBytes = 0;
+
+  /** Until the device has room for the next chunk. */
+  async written(byteLength: number, { queue }: GpuDevice): Promise<void> {
+    this.#unsentBytes += byteLength;
+    if (this.#unsentBytes < CHUNK_BYTES) return;
+    this.#unsentBytes = 0;
+    await queue.onSubmittedWorkDone();
+  }
 }
 
 /** How {@link GpuDevice} is called. */
@@ -57,6 +49,7 @@ interface Calls<Buffer> {
 export async function upload<D extends GpuDevice>(
   device: D,
   data: ArrayBufferView,
+  uploads: Uploads,
   { name, usage = STORAGE | COPY_SRC, signal, assertIntact }: UploadOptions,
 ): Promise<GpuBuffer<D>> {
   const { byteLength } = data;
@@ -81,12 +74,14 @@ export async function upload<D extends GpuDevice>(
       const length = Math.min(CHUNK_BYTES, byteLength - at);
       const chunk = new Uint8Array(data.buffer, data.byteOffset + at, length);
       const whole = length - (length % WRITE_UNIT);
-      calls.queue.writeBuffer(buffer, at, chunk, 0, whole);
-      const rest = new Uint8Array(whole < length ? WRITE_UNIT : 0);
-      rest.set(chunk.subarray(whole));
-      calls.queue.writeBuffer(buffer, at + whole, rest);
+      if (whole > 0) calls.queue.writeBuffer(buffer, at, chunk, 0, whole);
+      if (whole < length) {
+        const rest = new Uint8Array(WRITE_UNIT);
+        rest.set(chunk.subarray(whole));
+        calls.queue.writeBuffer(buffer, at + whole, rest);
+      }
       assertIntact?.();
-      if (byteLength > CHUNK_BYTES) await device.queue.onSubmittedWorkDone();
+      await uploads.written(length, device);
     }
     return buffer;
   } catch (error) {

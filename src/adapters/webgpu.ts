@@ -1,6 +1,6 @@
 // Of WebGPU: navigator.gpu, or the package webgpu on Node.
-import { checkObject } from '../arguments.ts';
 import type { Container, Tensor } from '../index.ts';
+import { checkUploadOptions } from './checks.ts';
 import {
   type ConvertAllOptions,
   type ConvertOptions,
@@ -12,10 +12,11 @@ import {
   widened,
 } from './conversion.ts';
 import { type Backend, convert, convertAll } from './convert.ts';
-import { type GpuBuffer, type GpuDevice, upload } from './webgpu-upload.ts';
+import type { GpuBuffer, GpuDevice } from './webgpu-device.ts';
+import { Uploads, upload } from './webgpu-upload.ts';
 
 export type { Conversion, DtypeTable } from './conversion.ts';
-export type { GpuBuffer, GpuDevice, GpuLimits, GpuQueue } from './webgpu-upload.ts';
+export type { GpuBuffer, GpuDevice, GpuLimits, GpuQueue } from './webgpu-device.ts';
 
 /** What WGSL has, as the elements of a buffer; f16 needs the feature `shader-f16`. */
 export const dtypes: DtypeTable = Object.freeze({
@@ -35,9 +36,7 @@ export const dtypes: DtypeTable = Object.freeze({
 });
 
 export interface BufferOptions extends ConvertOptions {
-  /**
-   * GPUBufferUsage flags of the buffer; COPY_DST comes on top. Default: STORAGE and COPY_SRC.
-   */
+  /** GPUBufferUsage flags of the buffer; COPY_DST comes on top. Default: STORAGE and COPY_SRC. */
   usage?: number | undefined;
   /** Uploads the bytes as they are in the file, whatever the dtype. */
   raw?: boolean | undefined;
@@ -56,16 +55,16 @@ function backendOf<D extends GpuDevice>(
   device: D,
   options: BufferOptions,
 ): Backend<Promise<GpuBuffer<D>>, BufferOptions> {
-  checkObject(options, 'options');
+  checkUploadOptions(options);
+  const uploads = new Uploads();
   return {
     name: 'WebGPU',
     dtypes: options.raw ? RAW : dtypes,
     build: async (tensor, elements, { as }, { usage, signal }) => {
-      const { name } = tensor;
-      const shared = { name, usage, signal };
-      if (as) return upload(device, elements(), shared);
+      const shared = { name: tensor.name, usage, signal };
+      if (as) return upload(device, elements(), uploads, shared);
       const assertIntact = () => tensor.assertIntact();
-      return upload(device, tensor.bytes, { ...shared, assertIntact });
+      return upload(device, tensor.bytes, uploads, { ...shared, assertIntact });
     },
     discard: (buffer) => buffer.destroy(),
   };

@@ -1,6 +1,6 @@
 import * as jax from '@jax-js/jax';
 import { deserialize, serialize } from 'safetensors-mmap';
-import { dtypes, toArray, toArrays } from 'safetensors-mmap/jax';
+import { dtypes, dtypesWithFloat16Array, toArray, toArrays } from 'safetensors-mmap/jax';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { thrownBy } from '../support/errors.ts';
 import { adapterContract } from './support/contract.ts';
@@ -19,7 +19,11 @@ adapterContract<jax.Array>({
   // `data` takes the array's place: the reference keeps it.
   elements: (built) => built.ref.data(),
   shape: ({ shape }) => shape,
-  lacks: (dtype) => (/^F(16|64)$/.test(dtype) && !hasFloat16 ? 'Float16Array' : undefined),
+});
+
+it('has the table of the runtime', () => {
+  expect(dtypes === dtypesWithFloat16Array).toBe(hasFloat16);
+  expect(dtypes.F16?.option).toBe(hasFloat16 ? undefined : 'decode');
 });
 
 describe.runIf(!hasFloat16)('without Float16Array', () => {

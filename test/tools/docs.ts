@@ -1,7 +1,7 @@
 /** Writes the table of docs/backends.md anew: npm run docs */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { dtypes as jax } from 'safetensors-mmap/jax';
+import { dtypesWithFloat16Array as jax } from 'safetensors-mmap/jax';
 import { dtypes as ndarray } from 'safetensors-mmap/ndarray';
 import { dtypes as onnxruntime } from 'safetensors-mmap/onnxruntime';
 import { dtypes as stdlib } from 'safetensors-mmap/stdlib';
