@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { temporaryFolder } from '../support/temporary.ts';
-import { storingBackend } from './support/gpu.ts';
+import { storingBackend, withoutRenderer } from './support/gpu.ts';
 
 const docs = fileURLToPath(new URL('../../docs/', import.meta.url));
 const programs = fileURLToPath(new URL('out/docs/', import.meta.url));
@@ -46,7 +46,10 @@ it.for(found)(
   'the program of $name prints what its page says',
   async ({ name, source, output }, { skip }) => {
     const backend = name === 'webgpu' ? await storingBackend() : undefined;
-    if (name === 'webgpu' && !backend) skip('there is neither a GPU nor a renderer on the CPU');
+    if (name === 'webgpu' && !backend) {
+      withoutRenderer('the program of docs/webgpu.md');
+      skip('there is neither a GPU nor a renderer on the CPU');
+    }
     mkdirSync(programs, { recursive: true });
     writeFileSync(`${programs}${name}.mjs`, source);
     const printed = execFileSync(

@@ -9,7 +9,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { thrownBy } from '../support/errors.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { adapterContract } from './support/contract.ts';
-import { type ELEMENT_TYPES, type Initializer, type OnnxGraph, onnxModel } from './support/onnx.ts';
+import { ELEMENT_TYPES, type Initializer, type OnnxGraph, onnxModel } from './support/onnx.ts';
 
 const folder = temporaryFolder();
 
@@ -159,6 +159,36 @@ describe('a model with weights from safetensors', () => {
     expect(new Set(own).size).toBeGreaterThan(50);
   });
 
+  // ONNX Runtime has no BF16 in JavaScript, but its models do.
+  it.each([
+    ['F16', 'float16', Uint16Array.of(0x3c00, 0xc100, 0x7bff)],
+    ['BF16', 'bfloat16', Uint16Array.of(0x3f80, 0xc020, 0x4049)],
+    ['I64', 'int64', BigInt64Array.of(1n, -2n, 3n)],
+    ['I8', 'int8', Int8Array.of(1, -128, 127)],
+    ['BOOL', 'bool', Uint8Array.of(1, 0, 1)],
+  ] as const)('as external data: an initialiser of %s', async (dtype, type, data) => {
+    const path = `${folder}/external-${dtype}.safetensors`;
+    const tensor = { dtype, shape: [3], data } as TensorLike;
+    await saveFile(
+      { w: tensor, other: { dtype: 'U8', shape: [1], data: new Uint8Array(1) } },
+      path,
+    );
+    using weights = await openModel(path);
+    const to = ELEMENT_TYPES.float32;
+    const model = onnxModel({
+      nodes: [{ op: 'Cast', inputs: ['w'], outputs: ['y'], integers: { to } }],
+      inputs: [],
+      outputs: [{ name: 'y', type: 'float32', shape: [3] }],
+      initializers: [{ name: 'w', type, shape: [3], path: 'w' }],
+    });
+    const externalData = toExternalData(weights, ['w']);
+    const session = await node.InferenceSession.create(model, { externalData });
+    const { y } = await session.run({});
+    expect(y.data).toEqual(
+      /^I|^BOOL/.test(dtype) ? Float32Array.from(data, Number) : weights.getTensor('w').toFloat32(),
+    );
+  });
+
   it('does not outlive a file that is closed: a run is refused, a session with a copy goes on', async () => {
     const weights = await layerWeights();
     copyFileSync(`${folder}/layer.safetensors`, `${folder}/closed.safetensors`);
@@ -186,5 +216,13 @@ describe('memory', () => {
     expect(weights).toBe(256 * MIB);
     expect(fed, 'as inputs').toBeLessThan(16 * MIB);
     expect(external, 'as external data').toBeGreaterThan(0.9 * weights);
+  });
+
+  it.runIf(process.platform === 'linux')('is that of the file, and a copy, in WebAssembly', () => {
+    const output = execFileSync(process.execPath, [child('memory-of-web-runs'), folder]);
+    const { weights, made, run }: Record<string, number> = JSON.parse(output.toString());
+    expect(weights).toBe(64 * MIB);
+    expect(made, 'of a tensor').toBeLessThan(16 * MIB);
+    expect(run, 'of a run').toBeGreaterThan(0.9 * weights);
   });
 });

@@ -23,7 +23,9 @@ const { Model } = protobuf.Root.fromJSON({
       input: ['string', 1, 'repeated'],
       output: ['string', 2, 'repeated'],
       opType: ['string', 4],
+      attribute: ['Attribute', 5, 'repeated'],
     }),
+    Attribute: message({ name: ['string', 1], i: ['int64', 3], type: ['int32', 20] }),
     TensorProto: message({
       dims: ['int64', 1, 'repeated'],
       dataType: ['int32', 2],
@@ -54,6 +56,9 @@ function message(fields: Record<string, Field>): protobuf.IType {
   };
 }
 
+/** AttributeProto.AttributeType. */
+const INTEGER = 2;
+
 /** TensorProto.DataType, by the names of ONNX Runtime. */
 export const ELEMENT_TYPES = {
   float32: 1,
@@ -68,6 +73,7 @@ export const ELEMENT_TYPES = {
   float64: 11,
   uint32: 12,
   uint64: 13,
+  bfloat16: 16,
 } as const;
 
 export interface OnnxValue {
@@ -80,6 +86,8 @@ export interface OnnxNode {
   op: string;
   inputs: readonly string[];
   outputs: readonly string[];
+  /** Attributes that are integers. */
+  integers?: Readonly<Record<string, number>>;
 }
 
 /** Elements in the model itself, or in a file beside it. */
@@ -101,10 +109,11 @@ export function onnxModel({ nodes, inputs, outputs, initializers = [] }: OnnxGra
       opsetImport: [{ domain: '', version: 17 }],
       graph: {
         name: 'test',
-        node: nodes.map(({ op, inputs, outputs }) => ({
+        node: nodes.map(({ op, inputs, outputs, integers = {} }) => ({
           opType: op,
           input: inputs,
           output: outputs,
+          attribute: Object.entries(integers).map(([name, i]) => ({ name, i, type: INTEGER })),
         })),
         input: inputs.map(valueInfo),
         output: outputs.map(valueInfo),
