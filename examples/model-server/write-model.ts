@@ -6,16 +6,9 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Presets, SingleBar } from 'cli-progress';
-import { type EncoderConfig, MULTILINGUAL_MINILM, TINY } from '../encoder/config.ts';
 import { writeModel } from '../encoder/write-model.ts';
+import { SIZES } from './sizes.ts';
 import { tokenizerJson } from './tokenizer.ts';
-
-const SIZES: Readonly<Record<string, EncoderConfig>> = {
-  tiny: TINY,
-  /** As many bytes as matter for memory, and next to nothing to compute: for tests. */
-  wide: { ...TINY, vocab_size: 250_000 },
-  large: MULTILINGUAL_MINILM,
-};
 
 const interruption = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interruption.abort());
@@ -38,7 +31,7 @@ async function main(): Promise<void> {
   });
   const { dtype } = values;
   const [folder, ...others] = positionals;
-  const config = SIZES[values.size];
+  const config = Object.hasOwn(SIZES, values.size) ? SIZES[values.size] : undefined;
   if (folder === undefined || others.length > 0) throw new Error('which FOLDER?');
   if (config === undefined) throw new Error(`--size is ${Object.keys(SIZES).join(' or ')}`);
   if (dtype !== 'F32' && dtype !== 'BF16') throw new Error('--dtype is F32 or BF16');

@@ -7,8 +7,6 @@ const CONNECTIONS = 8;
 const TOKENS = 16;
 /** Requests that differ, so that all of the table of words is read. */
 const BODIES = 1000;
-/** Of the models that are loaded, or a few fewer. */
-const WORDS = 250_000;
 
 export interface Phase {
   /** Answers in a second. */
@@ -21,15 +19,22 @@ export interface Phase {
   readonly failed: number;
 }
 
-/** Loads a server for a while. */
-export async function load(server: ServerProcess, seconds: number): Promise<Phase> {
+/**
+ * Loads a server for a while.
+ * @param words Of its model.
+ */
+export async function load(
+  server: Pick<ServerProcess, 'url'>,
+  seconds: number,
+  words: number,
+): Promise<Phase> {
   const result = await autocannon({
     url: `${server.url}/v1/embeddings`,
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     connections: CONNECTIONS,
     duration: seconds,
-    requests: bodies().map((body) => ({ body })),
+    requests: bodies(words).map((body) => ({ body })),
   });
   const { requests, latency, errors, timeouts, non2xx } = result;
   return {
@@ -41,11 +46,15 @@ export async function load(server: ServerProcess, seconds: number): Promise<Phas
   };
 }
 
-/** Loads a server while one model after another takes the place of the last. */
+/**
+ * Loads a server while one model after another takes the place of the last.
+ * @throws {Error} when a swap was refused, and the load is over
+ */
 export async function loadWhileSwapping(
-  server: ServerProcess,
+  server: Pick<ServerProcess, 'url' | 'swap'>,
   models: readonly string[],
   seconds: number,
+  words: number,
 ): Promise<{ phase: Phase; swaps: number[] }> {
   let loading = true;
   const swapping = (async () => {
@@ -53,15 +62,17 @@ export async function loadWhileSwapping(
     while (loading) swaps.push(await server.swap(models[(swaps.length + 1) % models.length]));
     return swaps;
   })();
-  const phase = await load(server, seconds).finally(() => {
+  // A refusal is told below. Until then nobody waits for it, which would end this process, and not the server.
+  swapping.catch(() => {});
+  const phase = await load(server, seconds, words).finally(() => {
     loading = false;
   });
   return { phase, swaps: await swapping };
 }
 
-function bodies(): string[] {
+function bodies(words: number): string[] {
   return Array.from({ length: BODIES }, (_, body) => {
-    const input = Array.from({ length: TOKENS }, (_, i) => ((body * TOKENS + i) * 7919) % WORDS);
+    const input = Array.from({ length: TOKENS }, (_, i) => ((body * TOKENS + i) * 7919) % words);
     return JSON.stringify({ model: 'm', input });
   });
 }

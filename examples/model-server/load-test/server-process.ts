@@ -45,7 +45,12 @@ export class ServerProcess implements AsyncDisposable {
     const begin = performance.now();
     const args = ['--model', model, '--name', 'm', '--loading', loading];
     const server = new ServerProcess([...args, '--workers', String(workers)], port, operatorPort);
-    await server.#ready();
+    try {
+      await server.#ready();
+    } catch (error) {
+      await server[Symbol.asyncDispose]();
+      throw error;
+    }
     return { server, seconds: (performance.now() - begin) / 1000 };
   }
 
