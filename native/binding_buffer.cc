@@ -19,7 +19,7 @@ void FinalizeBuffer(napi_env, void*, void* data) {
 // the mapping alive. Undefined where the runtime allows no external buffers.
 Napi::Value MapBuffer(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  FileHandle* const handle = UnwrapOpenFileHandle(info[0]);
+  FileHandle* const handle = UnwrapDecidedFileHandle(info[0]);
   if (handle == nullptr) return env.Undefined();
   const std::optional<uint64_t> offset = ToByteCount(info[1]);
   const std::optional<uint64_t> length = ToByteCount(info[2]);

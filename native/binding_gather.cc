@@ -72,7 +72,7 @@ Napi::Value GatherSync(const Napi::CallbackInfo& info) {
     }
     return env.Undefined();
   }
-  const FileHandle* const handle = UnwrapOpenFileHandle(info[0]);
+  const FileHandle* const handle = UnwrapDecidedFileHandle(info[0]);
   if (handle == nullptr) return env.Undefined();
   const auto request = ToRequest(info, handle->mapping->length());
   if (!request) return env.Undefined();
@@ -87,7 +87,7 @@ Napi::Value GatherSync(const Napi::CallbackInfo& info) {
 // target, which nobody else knows of until it is done.
 Napi::Value GatherAsync(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const FileHandle* const handle = UnwrapOpenFileHandle(info[0]);
+  const FileHandle* const handle = UnwrapDecidedFileHandle(info[0]);
   if (handle == nullptr) return env.Undefined();
   auto request = ToRequest(info, handle->mapping->length());
   if (!request) return env.Undefined();

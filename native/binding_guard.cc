@@ -8,10 +8,17 @@ Napi::Value WrapPlace(Napi::Env env, std::optional<uint64_t> place) {
   return place ? Napi::Number::New(env, static_cast<double>(*place)) : env.Undefined();
 }
 
-// guard(handle): void
+// guard(handle, guarded: boolean): void
 Napi::Value Guard(const Napi::CallbackInfo& info) {
   const FileHandle* const handle = UnwrapOpenFileHandle(info[0]);
   if (handle == nullptr) return info.Env().Undefined();
+  if (!info[1].IsBoolean() || handle->mapping->is_decided()) {
+    return ThrowBadArgument(info.Env(), "guard(handle, guarded), once");
+  }
+  if (!info[1].As<Napi::Boolean>().Value()) {
+    handle->mapping->LeaveUnguarded();
+    return info.Env().Undefined();
+  }
   const Status status = handle->mapping->Guard();
   if (!status.ok()) ToError(info.Env(), status).ThrowAsJavaScriptException();
   return info.Env().Undefined();
@@ -51,6 +58,13 @@ Napi::Value NoteLostAt(const Napi::CallbackInfo& info) {
 }
 
 }  // namespace
+
+FileHandle* UnwrapDecidedFileHandle(const Napi::Value& value) {
+  FileHandle* const handle = UnwrapOpenFileHandle(value);
+  if (handle == nullptr || handle->mapping->is_decided()) return handle;
+  ThrowBadArgument(value.Env(), "nobody has said whether the mapping is guarded");
+  return nullptr;
+}
 
 void RegisterGuard(Napi::Env env, Napi::Object exports) {
   exports.Set("guard", Napi::Function::New(env, Guard, "guard"));

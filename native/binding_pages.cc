@@ -23,7 +23,7 @@ struct RangesOf {
 // (handle, ranges: Float64Array of offset and length in turn). Nothing, with a TypeError pending,
 // when a range is not in the mapping.
 std::optional<RangesOf> ToRanges(const Napi::CallbackInfo& info) {
-  const FileHandle* const handle = UnwrapOpenFileHandle(info[0]);
+  const FileHandle* const handle = UnwrapDecidedFileHandle(info[0]);
   if (handle == nullptr) return std::nullopt;
   RangesOf result{handle->mapping, {}};
   bool ok = info[1].IsTypedArray() &&

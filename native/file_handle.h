@@ -68,6 +68,10 @@ Napi::Value WrapFileHandle(Napi::Env env, FileHandle handle);
 // nullptr, with a TypeError pending, when the value is no handle of this addon or is closed.
 FileHandle* UnwrapOpenFileHandle(const Napi::Value& value);
 
+// The same of a mapping that is not guarded, unless that is wanted: for all that reads its pages,
+// or hands them out.
+FileHandle* UnwrapDecidedFileHandle(const Napi::Value& value);  // binding_guard.cc
+
 // The mapping of an open handle or of a hold; nullptr, with a TypeError pending, for anything else.
 const Mapping* UnwrapMapping(const Napi::Value& value);  // binding_hold.cc
 

@@ -160,10 +160,10 @@ export interface NativeAddon extends NativeKernels, NativeOutput {
   /** Does nothing when it has been called before. */
   release(hold: MappingHold): void;
   /**
-   * Guards the mapping against the loss of the files' pages: zeros take their place where the process
-   * would end by SIGBUS. Once, and before there is a buffer over it.
+   * Whether the mapping is guarded against the loss of the files' pages: zeros take their place where the
+   * process would end by SIGBUS. To be said once, before anything reads its pages or has a buffer over them.
    */
-  guard(handle: FileHandle): void;
+  guard(handle: FileHandle, guarded: boolean): void;
   /** Puts the handler of that signal back where somebody has put theirs in its place. */
   keepGuard(): void;
   /**

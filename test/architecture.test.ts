@@ -20,7 +20,7 @@ const LAYERS: readonly Layer[] = [
   { name: 'cli', files: /^cli\//, imports: ['remote', 'convert', 'index', 'escape'] },
   {
     // Beside the public API: a file of another kind is mapped as weight files are (native, opening,
-    // identity), tensors are rounded by the kernels, and an index is written as saveModel writes it.
+    // identity, paging-error), tensors are rounded by the kernels, and an index is written as saveModel writes it.
     name: 'convert',
     files: /^convert\//,
     imports: [
@@ -28,6 +28,7 @@ const LAYERS: readonly Layer[] = [
       'shards',
       'opening',
       'identity',
+      'paging-error',
       'atomic-file',
       'decode',
       'native',

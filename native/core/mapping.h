@@ -37,6 +37,11 @@ class Mapping {
   // Guards all files in the range against the loss of their pages, from when this returns. Once,
   // when all are mapped, and before anybody else has their memory.
   Status Guard();
+  // The same, for whoever wants signals left alone.
+  void LeaveUnguarded() { guarded_ = false; }
+
+  // Whether one of them has been called, which is to be before anybody has the memory.
+  bool is_decided() const { return guarded_.has_value() || length_ == 0; }
 
   // Where a file that has bytes of a part of the range first lost a page, if any has, ever; in
   // bytes of the range. Of guarded files only. Any thread, once they are guarded.
@@ -65,6 +70,7 @@ class Mapping {
   std::atomic<bool> tells_residency_{true};
   std::mutex mapping_files_;
   std::vector<MappedFile> files_;
+  std::optional<bool> guarded_;
 };
 
 }  // namespace safetensors

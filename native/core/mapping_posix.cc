@@ -82,6 +82,7 @@ Status Mapping::Guard() {
   }
   std::sort(files_.begin(), files_.end(),
             [](const MappedFile& a, const MappedFile& b) { return a.offset < b.offset; });
+  guarded_ = true;
   return Status::Ok();
 }
 

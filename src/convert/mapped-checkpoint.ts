@@ -1,8 +1,9 @@
 import { constants } from 'node:buffer';
 import { changeOf } from '../identity.ts';
 import { SafetensorsError } from '../index.ts';
-import { native, type OpenedFile } from '../native.ts';
+import { type NativeFailure, native, type OpenedFile } from '../native.ts';
 import { openingError } from '../opening.ts';
+import { LOST_PAGES, lostMessage } from '../paging/paging-error.ts';
 import { checkedPath, fullPathOf } from '../path.ts';
 
 /** Buffers over a file that no single one reaches over begin at multiples of this. */
@@ -17,6 +18,11 @@ export interface ByteReader {
   readonly size: number;
   /** @throws {SafetensorsError} FILE_CHANGED where the file has become shorter */
   read(begin: number, end: number): Promise<Buffer>;
+}
+
+interface ReadAt {
+  readonly tensor?: string | undefined;
+  readonly cause?: unknown;
 }
 
 /**
@@ -47,6 +53,7 @@ export class MappedCheckpoint implements ByteReader {
     const fullPath = fullPathOf(checked);
     try {
       const opened = await native().open(fullPath, Buffer.alloc(1), 'auto');
+      if (opened.mapped && opened.size > 0) native().guard(opened.handle, true);
       return new MappedCheckpoint(checked, fullPath, opened);
     } catch (error) {
       throw openingError(error, checked);
@@ -95,17 +102,42 @@ export class MappedCheckpoint implements ByteReader {
     return views;
   }
 
-  /** Copies runs of bytes (as `NativeAddon.gather` has them) into memory that they fill. */
-  async gather(runs: Float64Array, target: Uint8Array): Promise<void> {
+  /**
+   * Copies runs of bytes of a tensor (as `NativeAddon.gather` has them) into memory that they fill.
+   * @throws {SafetensorsError} FILE_CHANGED where pages are lost
+   */
+  async gather(runs: Float64Array, target: Uint8Array, tensor: string): Promise<void> {
     try {
       await native().gatherAsync(this.#opened.handle, runs, target, 0, target.length);
     } catch (error) {
+      const { errno, offset } = error as NativeFailure;
+      if (errno === LOST_PAGES) throw this.#lostPages({ offset, tensor, cause: error });
       throw openingError(error, this.path);
     }
+    this.assertIntact({ tensor });
   }
 
-  /** @throws {SafetensorsError} FILE_CHANGED unless it is still the file that was opened, as it was */
+  /**
+   * Makes sure that no page has been lost that was mapped, ever.
+   *
+   * @param at What was read meanwhile, and how that failed.
+   * @throws {SafetensorsError} FILE_CHANGED
+   */
+  assertIntact(at: ReadAt = {}): void {
+    const offset = native().lostIn(this.#opened.handle, 0, this.mapped ? this.size : 0);
+    if (offset !== undefined) throw this.#lostPages({ ...at, offset });
+  }
+
+  #lostPages({ offset, ...at }: ReadAt & { offset: number | undefined }): SafetensorsError {
+    return new SafetensorsError('FILE_CHANGED', lostMessage(offset), { path: this.path, ...at });
+  }
+
+  /**
+   * @throws {SafetensorsError} FILE_CHANGED unless it is still the file that was opened, as it was, and all
+   *   that was read was its
+   */
   check(): void {
+    this.assertIntact();
     const change = changeOf(this.#fullPath, this.#opened);
     if (change === undefined) return;
     throw new SafetensorsError('FILE_CHANGED', `the file ${change} while it was converted`, {

@@ -60,7 +60,7 @@ export async function* copiesOf(passage: Passage, scratch: Buffer): AsyncGenerat
       if (stream !== undefined) await stream.readInto(piece);
       else if (heap !== undefined) gatherFrom(heap, runs, piece);
       else if (runs.length === 2) await file.readInto(runs[0], piece);
-      else await file.gather(runs, piece);
+      else await file.gather(runs, piece, tensor.name);
       swapBytes(piece, changes.swappedBytes);
       flipSigns(piece, changes, { elementBytes, complex: dtype === 'C64' });
       yield written === dtype || target === undefined

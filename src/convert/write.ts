@@ -43,11 +43,23 @@ export async function writeOutput(
     last = bytes;
   };
   await using writer = await createWriter(path, specs, { metadata, fsync, signal, onProgress });
-  await forEachTensor(plan, (passage, scratch) =>
-    writer.write(passage.tensor.name, piecesOf(passage, scratch)),
-  );
+  await forEachTensor(plan, async (passage, scratch) => {
+    try {
+      await writer.write(passage.tensor.name, piecesOf(passage, scratch));
+    } catch (error) {
+      // The writer has views, and does not know of which file.
+      if (isChanged(error) && error.path === undefined) {
+        plan.file.assertIntact({ tensor: error.tensor, cause: error });
+      }
+      throw error;
+    }
+  });
   plan.file.check();
   await writer.finish();
+}
+
+function isChanged(error: unknown): error is SafetensorsError {
+  return error instanceof SafetensorsError && error.code === 'ERR_SAFETENSORS_FILE_CHANGED';
 }
 
 /**

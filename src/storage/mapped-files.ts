@@ -39,7 +39,7 @@ export class MappedFiles implements DataPlace {
     this.byteLength = place.byteLength;
     this.#faultGuard = place.faultGuard;
     this.#files = place.files ?? [{ path: place.path, base: 0 }];
-    if (this.#faultGuard) native().guard(handle);
+    if (place.byteLength > 0) native().guard(handle, place.faultGuard);
   }
 
   fileAt(position: number): FilePlace {

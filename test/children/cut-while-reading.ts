@@ -3,7 +3,6 @@
  * prints how the calls ended. What a call has read when it succeeds must be what the file had.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { Worker } from 'node:worker_threads';
 import {
   type Container,
   createWriter,
@@ -14,6 +13,7 @@ import {
   saveFile,
   serialize,
 } from 'safetensors-mmap';
+import { Cutter } from './support/cutter.js';
 import { Outcomes } from './support/outcomes.js';
 
 const [path, way, roundsText, guard = 'on'] = process.argv.slice(2);
@@ -84,44 +84,11 @@ function assertEqual(read: unknown, expected: unknown): void {
   if (!a.equals(b)) throw new Error('what was read is not what the file had');
 }
 
-/** Another thread that cuts the file when it is told to, after so many turns of an empty loop. */
-class Cutter {
-  readonly #order = new Int32Array(new SharedArrayBuffer(4));
-  readonly #worker = new Worker(
-    `const { truncateSync } = require('node:fs');
-     const { path, order } = require('node:worker_threads').workerData;
-     for (;;) {
-       Atomics.wait(order, 0, 0);
-       const [turns] = order;
-       for (let i = 0; i < turns; i++) Atomics.load(order, 0);
-       truncateSync(path, 0);
-       Atomics.store(order, 0, 0);
-       Atomics.notify(order, 0);
-     }`,
-    { eval: true, workerData: { path, order: this.#order } },
-  );
-
-  start(turns: number): void {
-    Atomics.store(this.#order, 0, turns);
-    Atomics.notify(this.#order, 0);
-  }
-
-  wait(): void {
-    for (let now = 1; now !== 0; now = Atomics.load(this.#order, 0)) {
-      Atomics.wait(this.#order, 0, now, 1000);
-    }
-  }
-
-  async end(): Promise<void> {
-    await this.#worker.terminate();
-  }
-}
-
 /** Fewer than the fastest call takes, and more than the slowest; as many rounds with ten times as many. */
 const fewToMany = () => 100 * 10 ** (4 * Math.random());
 
 const outcomes = new Outcomes();
-const cutter = new Cutter();
+const cutter = new Cutter(path);
 const expected = await calls[way](deserialize(content));
 for (let round = 0; round < Number(roundsText); round++) {
   writeFileSync(path, content);
