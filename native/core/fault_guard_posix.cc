@@ -1,8 +1,11 @@
 #include <signal.h>
 #include <sys/mman.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
+#include <type_traits>
 
 #include "core/fault_guard.h"
 #include "core/mapping.h"
@@ -13,6 +16,12 @@ namespace safetensors {
 namespace {
 
 // Everything from here to OnBusError runs in the handler: system calls and atomics, nothing else.
+
+#ifdef __linux__
+constexpr bool kIsLinux = true;
+#else
+constexpr bool kIsLinux = false;
+#endif
 
 // Set before the handler is.
 std::atomic<uintptr_t> page_bytes{0};
@@ -43,12 +52,49 @@ bool MapZeros(uintptr_t begin, uintptr_t end) {
   return mapped != MAP_FAILED;
 }
 
+// Pages that are looked at, of those that may tell a disk that fails from a file that was cut: more
+// would keep the thread waiting, should the disk take seconds to say of each that it fails.
+constexpr unsigned kMostLooks = 16;
+
+// Whether some of the pages that the system has in memory in [lost, end) can be read. It may have
+// some for a moment longer than the file, of which none can; and of files that are another's and
+// that this process may not write, Linux says that it has all of them, and so do sandboxes. Of more
+// than 1 GiB, parts that are the same way apart: asking of 40 GiB takes seconds.
+bool AnyReadableInMemory(uintptr_t lost, uintptr_t end, uintptr_t page) {
+  constexpr size_t kMostParts = 256;
+  // The handler may have a small stack.
+  std::array<std::conditional_t<kIsLinux, unsigned char, char>, 1024> in_memory;
+  const uintptr_t apart = std::max(in_memory.size(), (end - lost) / page / kMostParts) * page;
+  unsigned looks = 0;
+  for (uintptr_t from = lost; from < end; from += apart) {
+    const size_t pages = std::min<size_t>((end - from) / page, in_memory.size());
+    if (mincore(reinterpret_cast<void*>(from), pages * page, in_memory.data()) != 0) return false;
+    for (size_t i = 0; i < pages; ++i) {
+      if ((in_memory[i] & 1) == 0) continue;
+      if (IsReadable(from + i * page)) return true;
+      if (++looks == kMostLooks) return false;
+    }
+  }
+  return false;
+}
+
+// Whether some of the pages of [lost, end) can be read that are the same way apart, from the disk.
+bool AnyReadable(uintptr_t lost, uintptr_t end, uintptr_t page) {
+  const uintptr_t apart = ((end - lost) / page + kMostLooks - 1) / kMostLooks * page;
+  for (uintptr_t at = lost + apart; at < end; at += apart) {
+    if (IsReadable(at)) return true;
+  }
+  return false;
+}
+
 // The first of the pages that were cut off, when `page` is one of them: the last page of the file
-// is not there either. Otherwise only this one is lost: the disk cannot read it, or has no room for
-// a hole.
+// is not there either, nor any other behind it that was looked at. Otherwise only this one is lost:
+// the disk cannot read it, or has no room for a hole.
 std::optional<uintptr_t> FirstCutOff(uintptr_t begin, uintptr_t page, uintptr_t file_end) {
   const uintptr_t page_size = page_bytes.load(std::memory_order_relaxed);
   if (page >= file_end || IsReadable(file_end - page_size)) return std::nullopt;
+  if (AnyReadableInMemory(page, file_end, page_size)) return std::nullopt;
+  if (AnyReadable(page, file_end, page_size)) return std::nullopt;
   return FirstLostPage(begin, page, page_size);
 }
 
@@ -61,7 +107,9 @@ void Note(GuardedRange& range, uintptr_t page) {
 // Noted and counted before there are zeros: see AnyFaults.
 bool Replace(GuardedRange& range, uintptr_t begin, uintptr_t end) {
   Note(range, begin);
-  return MapZeros(begin, end);
+  if (!MapZeros(begin, end)) return false;
+  if (end >= range.file_end()) range.EndFileAt(begin);
+  return true;
 }
 
 // Gives the thread something to read where a page of ours is lost. The range stays mapped
@@ -84,17 +132,12 @@ bool Rescue(const siginfo_t& info) {
   const bool may_be_cut = true;
 #endif
   const uintptr_t file_end = range->file_end();
-  if (may_be_cut) {
-    if (const auto first = FirstCutOff(range->begin(), page, file_end)) {
-      if (!Replace(*range, *first, file_end)) return false;
-      range->EndFileAt(*first);
-      return true;
-    }
-  }
-  if (Replace(*range, page, page + page_size)) return true;
-  // No more mappings may be made, into which single pages cut the file: all of the rest takes no
-  // more.
-  return Replace(*range, page, range->end());
+  const auto cut = may_be_cut ? FirstCutOff(range->begin(), page, file_end) : std::nullopt;
+  if (Replace(*range, cut.value_or(page), cut ? file_end : page + page_size)) return true;
+  // No more mappings may be made, into which lost pages cut the file: the rest of it takes one
+  // more, if that, and all of it none.
+  return Replace(*range, cut.value_or(page), range->end()) ||
+         Replace(*range, range->begin(), range->end());
 }
 
 void OnBusError(int signal, siginfo_t* info, void* context) {
@@ -144,7 +187,7 @@ Result<FaultGuard> FaultGuard::Watch(std::span<std::byte> memory) {
   const auto begin = reinterpret_cast<uintptr_t>(memory.data());
   const uintptr_t end = (begin + memory.size() + page - 1) / page * page;
   GuardedRange* const range = GuardedRanges::Add(begin, end);
-  if (range == nullptr) return Status::System(ENOMEM, "sigaction");
+  if (range == nullptr) return Status::System(ENOMEM, "malloc");
   return FaultGuard(range);
 }
 

@@ -11,7 +11,8 @@ const MEGABYTE = 2 ** 20;
 const file = safeOpenSync(path, { faultGuard: guard === 'on' });
 const tensor = file.getTensor('x');
 const values = tensor.data as Uint8Array;
-const before = [20 * MEGABYTE, values.length - 1];
+// The disk keeps some of the pages behind those that fail only for as long as they are in memory.
+const before = [20 * MEGABYTE, 30 * MEGABYTE];
 const read = (places: number[]) => places.map((at) => values[at]);
 read(before);
 truncateSync(disk, Number(diskBytes));
