@@ -18,6 +18,10 @@ Napi::Value MakeHold(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const FileHandle* const handle = UnwrapOpenFileHandle(info[0]);
   if (handle == nullptr) return env.Undefined();
+  if (const Status status = handle->mapping->KeepGuard(); !status.ok()) {
+    ToError(env, status).ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
   auto owned = std::make_unique<Hold>(Hold{handle->mapping});
   const auto external = Napi::External<Hold>::New(
       env, owned.get(), [](Napi::Env, Hold* dying) { std::unique_ptr<Hold>{dying}; });

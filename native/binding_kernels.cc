@@ -16,6 +16,12 @@ namespace {
 // is taken care of there, by a hold on the mapping.
 using Job = std::function<Status()>;
 
+// Memory is there, as far as its end tells, and what it loses meanwhile will not end the process.
+Status BeginReading(std::span<const std::byte> memory) {
+  const Status status = KeepFaultHandlerOf(memory);
+  return status.ok() ? CheckEndReadable(memory) : status;
+}
+
 // Whether what has been read is what the file has, where the memory is mapped from one.
 Status CheckIntact(std::span<const std::byte> memory) {
   const std::optional<uint64_t> lost = LostFrom(memory);
@@ -83,7 +89,7 @@ Job DecodeJob(const Napi::CallbackInfo& info) {
   if (!Fits(*format, target->length, source->length)) return {};
   const DecodeKernel decode = kernels->decode[static_cast<size_t>(*format)];
   return [=, source = *source, target = *target, large = *large] {
-    const Status status = CheckEndReadable(source.bytes());
+    const Status status = BeginReading(source.bytes());
     if (!status.ok()) return status;
     const Stores stores = StoresTo(target, large);
     decode(source.data, target.data, target.length, stores);
@@ -117,7 +123,7 @@ Job DecodeTilesJob(const Napi::CallbackInfo& info) {
   if (scales->length % tiles.across() != 0 || scales->length / tiles.across() != down) return {};
   return [=, format = *format, weights = *weights, scales = *scales, target = *target,
           large = *large] {
-    const Status status = CheckEndReadable(weights.bytes());
+    const Status status = BeginReading(weights.bytes());
     if (!status.ok()) return status;
     const Stores stores = StoresTo(target, large);
     DecodeTiles(*kernels, format, weights.data, scales.data, target.data, rows, tiles, stores);
@@ -141,7 +147,7 @@ Job DecodeMxfp4Job(const Napi::CallbackInfo& info) {
   }
   return [=, blocks = *blocks, scales = *scales, target = *target, large = *large] {
     for (const auto& memory : {blocks.bytes(), scales.bytes()}) {
-      const Status status = CheckEndReadable(memory);
+      const Status status = BeginReading(memory);
       if (!status.ok()) return status;
     }
     const Stores stores = StoresTo(target, large);
@@ -163,7 +169,7 @@ Job EncodeJob(const Napi::CallbackInfo& info) {
   const EncodeKernel encode = kernels->encode[static_cast<size_t>(*format)];
   if (encode == nullptr || !Fits(*format, source->length, target->length)) return {};
   return [=, source = *source, target = *target, saturate = *saturate] {
-    const Status status = CheckEndReadable(source.bytes());
+    const Status status = BeginReading(source.bytes());
     if (!status.ok()) return status;
     encode(source.data, target.data, source.length, saturate);
     return CheckIntact(source.bytes());

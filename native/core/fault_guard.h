@@ -45,6 +45,9 @@ class FaultGuard {
 // one is then where other faults go on to. Any thread; costs a system call.
 Status KeepFaultHandler();
 
+// The same where memory is mapped from a guarded file, before much of it is read.
+Status KeepFaultHandlerOf(std::span<const std::byte> memory);
+
 // Whether a file has lost pages that memory is mapped from: FaultGuard::lost_from of that file, for
 // memory that nobody knows more of than its address. Guarded files only.
 std::optional<uint64_t> LostFrom(std::span<const std::byte> memory);

@@ -182,6 +182,11 @@ Status KeepFaultHandler() {
   return Status::Ok();
 }
 
+Status KeepFaultHandlerOf(std::span<const std::byte> memory) {
+  if (!GuardedRanges::At(reinterpret_cast<uintptr_t>(memory.data()))) return Status::Ok();
+  return KeepFaultHandler();
+}
+
 Result<FaultGuard> FaultGuard::Watch(std::span<std::byte> memory) {
   const uintptr_t page = Mapping::PageBytes();
   const auto begin = reinterpret_cast<uintptr_t>(memory.data());

@@ -151,6 +151,7 @@ void Gather(const Runs& runs, const std::byte* source, std::span<std::byte> targ
 
 Status GatherMapped(const Runs& runs, const Mapping& mapping, std::span<std::byte> target,
                     uint64_t begin, uint64_t end) {
+  if (const Status status = mapping.KeepGuard(); !status.ok()) return status;
   const uint64_t ahead = BytesAhead(runs);
   const auto next = [&](uint64_t at) { return end - at > ahead ? at + ahead : end; };
   uint64_t asked = next(begin);

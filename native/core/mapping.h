@@ -40,7 +40,10 @@ class Mapping {
   // The same, for whoever wants signals left alone.
   void LeaveUnguarded() { guarded_ = false; }
 
-  // Whether one of them has been called, which is to be before anybody has the memory.
+  // KeepFaultHandler, if it is guarded: before many pages are read.
+  Status KeepGuard() const;
+
+  // Whether Guard or LeaveUnguarded has been called, as is to be before anybody has the memory.
   bool is_decided() const { return guarded_.has_value() || length_ == 0; }
 
   // Where a file that has bytes of a part of the range first lost a page, if any has, ever; in

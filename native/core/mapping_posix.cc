@@ -86,6 +86,10 @@ Status Mapping::Guard() {
   return Status::Ok();
 }
 
+Status Mapping::KeepGuard() const {
+  return guarded_.value_or(false) ? KeepFaultHandler() : Status::Ok();
+}
+
 std::optional<uint64_t> Mapping::LostFrom(uint64_t offset, uint64_t length) const {
   if (length == 0) return std::nullopt;
   // The first file that ends behind `offset`.

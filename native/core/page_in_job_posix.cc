@@ -29,6 +29,7 @@ std::vector<ByteRange> PiecesOf(const std::vector<ByteRange>& ranges) {
 Result<std::unique_ptr<PageInJob>> PageInJob::Start(std::shared_ptr<Mapping> mapping,
                                                     std::vector<ByteRange> ranges,
                                                     unsigned threads) {
+  if (const Status status = mapping->KeepGuard(); !status.ok()) return status;
   std::unique_ptr<PageInJob> job{new PageInJob(std::move(mapping), PiecesOf(ranges))};
   const size_t wanted = std::min<size_t>(threads, job->pieces_.size());
   while (job->threads_.size() < wanted && job->StartThread()) {

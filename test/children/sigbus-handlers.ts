@@ -25,8 +25,10 @@ async function openLosing({ saveFile, safeOpenSync }: Package, faultGuard = true
   return { file, view, lose: () => truncateSync(path, 4096) };
 }
 
+type Losing = Awaited<ReturnType<typeof openLosing>>;
+
 /** Whether a view can be read to its end, as zeros. Ends the process, or never, when nobody helps. */
-function survives({ view, lose }: Awaited<ReturnType<typeof openLosing>>): boolean {
+function survives({ view, lose }: Losing): boolean {
   lose();
   return view[0] === 1 && view[BYTES - 1] === 0 && view[BYTES / 2] === 0;
 }
@@ -89,6 +91,29 @@ const ways: Record<string, () => Promise<unknown>> = {
     await send();
     return { survived, heard };
   },
+  ...Object.fromEntries(
+    Object.entries({
+      decode: ({ file }: Losing) => file.getTensor('x').toFloat32(),
+      decodeAsync: ({ file }: Losing) => file.getTensor('x').toFloat32Async(),
+      gather: ({ file }: Losing) => file.getTensor('x').slice([0, BYTES, 2]),
+      prefetch: ({ file }: Losing) => file.prefetch(),
+      save: async ({ file }: Losing) => {
+        const { saveFile } = await load();
+        await saveFile(file, `${folder}/copy.safetensors`, { fsync: false });
+      },
+    }).map(([name, use]) => [
+      `a listener, and ${name}`,
+      async () => {
+        const losing = await openLosing(await load());
+        let heard = 0;
+        process.on('SIGBUS', () => heard++);
+        await use(losing);
+        const survived = survives(losing);
+        await send();
+        return { survived, heard };
+      },
+    ]),
+  ),
   'a listener, and another file': async () => {
     const ours = await load();
     const losing = await openLosing(ours);
