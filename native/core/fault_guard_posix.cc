@@ -1,5 +1,8 @@
 #include <signal.h>
 #include <sys/mman.h>
+#ifdef __APPLE__
+#include <dlfcn.h>
+#endif
 
 #include <algorithm>
 #include <array>
@@ -166,12 +169,23 @@ bool IsOurs(const struct sigaction& action) {
   return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == OnBusError;
 }
 
+// Nobody unloads this code as long as its handler may be called: the system does with the last
+// thread that has loaded it. (On Linux the linker has said so: binding.gyp.)
+void StayLoaded() {
+#ifdef __APPLE__
+  Dl_info ours{};
+  if (dladdr(reinterpret_cast<const void*>(&OnBusError), &ours) == 0) return;
+  dlopen(ours.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+#endif
+}
+
 }  // namespace
 
 Status KeepFaultHandler() {
   struct sigaction now{};
   if (sigaction(SIGBUS, nullptr, &now) != 0) return Status::System(errno, "sigaction");
   if (IsOurs(now)) return Status::Ok();
+  StayLoaded();
   page_bytes.store(Mapping::PageBytes(), std::memory_order_relaxed);
   // Two threads may come here at once: then the second finds ours when it replaces it.
   if (!SetPreviousHandler(now)) return Status::System(ENOMEM, "sigaction");
