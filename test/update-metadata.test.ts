@@ -1,11 +1,14 @@
 import { once } from 'node:events';
 import {
   chmodSync,
+  closeSync,
   linkSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
+  readSync,
   renameSync,
   rmSync,
   statSync,
@@ -13,7 +16,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -150,6 +153,55 @@ describe('updateMetadata', () => {
     expect((await updateMetadata(path, { more: 'y'.repeat(900) })).inPlace).toBe(true);
     expect(statSync(path).ino).toBe(now.ino);
     expect(readdirSync(folder)).toEqual(['model.safetensors']);
+  });
+
+  it('writes in place within one block of the file, and a new file where more would change', async () => {
+    const BLOCK = 4096;
+    const { path } = newPath(serialize(tensors, { headerPadding: 8 * BLOCK }));
+    const long = 'x'.repeat(3 * BLOCK);
+    const changes: [MetadataChanges, boolean][] = [
+      [{ first: '1' }, true],
+      [{ first: '2', short: 'y'.repeat(BLOCK / 2) }, true],
+      [{ short: 'y'.repeat(BLOCK) }, false],
+      [{ short: null, long }, false],
+      [{ first: '3' }, true],
+      [{ long: `${long}y` }, true],
+      [{ last: 'z' }, true],
+      [{ first: '4', last: 'zz' }, false],
+      [{ first: '55' }, false], // all behind it moves
+      [{ long: null, last: null }, false],
+      [{ first: '6' }, true],
+    ];
+    const expected = new Map<string, string>();
+    for (const [some, inPlace] of changes) {
+      const before = readFileSync(path);
+      const { ino } = statSync(path);
+      const what = JSON.stringify(some).slice(0, 50);
+      expect((await updateMetadata(path, some)).inPlace, what).toBe(inPlace);
+      expect(statSync(path).ino === ino, what).toBe(inPlace);
+      for (const [key, value] of Object.entries(some)) {
+        if (value === null) expected.delete(key);
+        else expected.set(key, value);
+      }
+      const now = readFileSync(path);
+      expect(new Map(Object.entries(deserialize(now).metadata))).toEqual(expected);
+      expectTensors(path);
+      if (!inPlace) continue;
+      const blocks = Array.from(now.keys()).filter((at) => now[at] !== before[at]);
+      expect(new Set(blocks.map((at) => Math.floor(at / BLOCK))).size, what).toBe(1);
+    }
+  });
+
+  it('makes room behind the metadata where that is behind a header of several blocks', async () => {
+    const data = new Uint8Array(1);
+    const many = Array.from(
+      { length: 200 },
+      (_, i) => [`tensor ${i}`, { dtype: 'U8', shape: [1], data }] as const,
+    );
+    const { path } = newPath(serialize(many, { alignment: 2 ** 16 }));
+    expect((await updateMetadata(path, { a: '1' })).inPlace).toBe(false);
+    expect((await updateMetadata(path, { a: '22' })).inPlace).toBe(true);
+    expect(deserialize(readFileSync(path)).size).toBe(many.length);
   });
 
   it('keeps every byte of data that is longer than one copy', async () => {
@@ -417,6 +469,29 @@ describe('refuses, and leaves the file as it was', () => {
 
 describe('kill −9', () => {
   const KILLS = rounds(30);
+  const LARGE_KILLS = rounds(10);
+
+  it('as soon as a change of megabytes is seen leaves a whole file', async () => {
+    const MOST = 20_000_000;
+    const { path } = newPath(serialize(tensors, { headerPadding: MOST + 1000, metadata: {} }));
+    const beginning = () => {
+      const bytes = Buffer.alloc(64);
+      const fd = openSync(path, 'r');
+      readSync(fd, bytes, 0, bytes.length, 8);
+      closeSync(fd);
+      return bytes.toString();
+    };
+    for (let i = 0; i < LARGE_KILLS; i++) {
+      const before = beginning();
+      const child = await beginningChild('update-rounds', [path, String(MOST), '7919999']);
+      while (beginning() === before) await setImmediate();
+      child.kill('SIGKILL');
+      await once(child, 'close');
+      expectTensors(path);
+      const { text, length } = deserialize(readFileSync(path)).metadata;
+      expect(text === 'x'.repeat(Number(length))).toBe(true);
+    }
+  }, 120_000);
 
   it.each([
     ['of changes in place', 3000, 4000],

@@ -20,7 +20,7 @@ export interface SerializeOptions {
   metadata?: Metadata | undefined;
   /**
    * Bytes of room for metadata to grow, as spaces behind it, so that {@link updateMetadata} need not
-   * write the file anew. Default: 0.
+   * write the file anew for a change within one block (4096 bytes). Default: 0.
    */
   headerPadding?: number | undefined;
   /**

@@ -10,7 +10,9 @@ import { native } from '../native.ts';
 import { checkedPath } from '../path.ts';
 import { AtomicFile, withPath } from './atomic-file.ts';
 import {
+  BLOCK_BYTES,
   changeInPlace,
+  changeOfOneBlock,
   findMetadata,
   lengthWith,
   type MetadataItem,
@@ -28,9 +30,6 @@ import {
 import { checkHeaderBytes, metadataValue } from './plan.ts';
 import { resolveTarget } from './target.ts';
 import { inTurn } from './turns.ts';
-
-/** A file that is copied moves its data by a multiple of this: file systems share whole blocks only. */
-const BLOCK_BYTES = 4096;
 
 /** Room for metadata that a copied file has at least, so that the next change is in place. */
 const LEAST_ROOM = 1024;
@@ -72,15 +71,15 @@ interface Read {
  * Changes the metadata of a safetensors file: keys that are given are set, or removed by `null`; all
  * others stay, and so does every byte of the entries and the data.
  *
- * Where the header has room, it is changed in place, in one write, and who has the file open keeps
- * its tensors; where it has not, a new file takes the place of the old one in one step, as with
- * {@link saveFile}, which shares the blocks of the data where the file system can do that. Either is
- * on the disk when the promise resolves.
+ * Where the header has room, and all that changes is in one block of the file (4096 bytes), it is changed
+ * in place, in one write, and who has the file open keeps its tensors. Else a new file takes the place of
+ * the old one in one step, as with {@link saveFile}, which shares the blocks of the data where the file
+ * system can do that, and has room right behind its metadata. Either is on the disk when the promise
+ * resolves.
  *
- * A change in place that a power failure interrupts may leave a header that is longer than a block
- * (4096 bytes) changed in part, if it is the first since the file was written without `headerPadding`;
- * with room behind the metadata, nothing but the metadata itself is written. Two processes must not
- * change the same file at once.
+ * A process that is killed at any moment leaves the earlier metadata or the new; so does a power failure,
+ * but for a change in place on a disk that does not write 4096 bytes whole. Two processes must not change
+ * the same file at once.
  *
  * An abort leaves the file as it is.
  *
@@ -190,16 +189,17 @@ async function writeAll(handle: FileHandle, bytes: Buffer, position: number): Pr
   }
 }
 
-/** Writes the new metadata into the header; whether there was room. */
+/** Writes the new metadata into the header; whether that could be done in one block. */
 async function writeInPlace(read: Read, item: MetadataItem, text: string): Promise<boolean> {
-  const change = changeInPlace(read.header, item, text);
+  const wanted = changeInPlace(read.header, item, text);
+  const change = wanted && changeOfOneBlock(read.header, wanted);
   if (change === undefined) return false;
   await writeAll(read.handle, change.bytes, LENGTH_BYTES + change.at);
   await read.handle.datasync();
   return true;
 }
 
-/** A header with room for the new metadata. */
+/** A header with room for the new metadata. The data moves by whole blocks, which are all that can be shared. */
 function respacedHeader({ header }: Read, item: MetadataItem, text: string): Buffer {
   const needed = lengthWith(item, text);
   const blocks = Math.ceil((needed + LEAST_ROOM - header.length) / BLOCK_BYTES);
