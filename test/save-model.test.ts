@@ -24,6 +24,7 @@ import {
   type SaveModelOptions,
   safeOpenSync,
   saveModel,
+  serialize,
   type TensorLike,
   type WriteProgress,
 } from '../src/index.ts';
@@ -231,6 +232,25 @@ describe('names that are links', () => {
     expect(readFileSync(join(folder, '../shared'), 'utf8')).toBe('elsewhere');
   });
 
+  it.each([
+    ['followed by an index', 200, true],
+    ['replaced where there is none any more', 10_000, false],
+  ])('an index that is one is %s', async (_, maxShardSize, isFollowed) => {
+    const folder = newFolder();
+    await saveModel(hundreds(6), folder, noSync({ maxShardSize: 200 }));
+    const elsewhere = `${folder}.json`;
+    // It names what a single file is called, so that it has to give way first.
+    const before = readFileSync(join(folder, INDEX), 'utf8').replaceAll(shards[0], SINGLE);
+    writeFileSync(elsewhere, before);
+    rmSync(join(folder, INDEX));
+    symlinkSync(elsewhere, join(folder, INDEX));
+    await saveModel(model, folder, noSync({ maxShardSize }));
+    await expectModel(folder, model);
+    expect(readFileSync(elsewhere, 'utf8') === before).toBe(!isFollowed);
+    if (isFollowed) expect(readlinkSync(join(folder, INDEX))).toBe(elsewhere);
+    else expectFiles(folder, SINGLE);
+  });
+
   it('to files of their own are followed', async () => {
     const folder = join(newFolder(), 'model');
     mkdirSync(folder, { recursive: true });
@@ -430,6 +450,23 @@ describe('a crash leaves the earlier model, the new one, or none', () => {
     writeFileSync(join(folder, INDEX), indexOf(map));
   };
 
+  /** One shard is called as a single file is, the other by a name that no save replaces. */
+  const otherIsForeign: Prepare = (folder) => {
+    firstIsSingle(folder);
+    const foreign = 'extra.safetensors';
+    const rest = serialize(
+      [1, 2].map((i) => {
+        using shard = safeOpenSync(join(folder, shardName(i + 1, 3)));
+        const { dtype, shape, data } = shard.getTensor(`tensor ${i}`);
+        return [`tensor ${i}`, { dtype, shape, data: data.slice() }] as const;
+      }),
+    );
+    writeFileSync(join(folder, foreign), rest);
+    for (const i of [2, 3]) rmSync(join(folder, shardName(i, 3)));
+    const map = [SINGLE, foreign, foreign].map((name, i) => [`tensor ${i}`, name] as const);
+    writeFileSync(join(folder, INDEX), indexOf(map));
+  };
+
   const changes: [string, number, Prepare, number, number][] = [
     ['single by single', SINGLE_LIMIT, asIs, 3, SINGLE_LIMIT],
     ['single by sharded', SINGLE_LIMIT, asIs, 3, SHARD_LIMIT],
@@ -445,6 +482,8 @@ describe('a crash leaves the earlier model, the new one, or none', () => {
       3,
       SINGLE_LIMIT,
     ],
+    ['of a single file and a foreign one, by single', SHARD_LIMIT, otherIsForeign, 3, SINGLE_LIMIT],
+    ['of a single file and a foreign one, by shards', SHARD_LIMIT, otherIsForeign, 3, SHARD_LIMIT],
   ];
   it.each(changes)(
     'before each step: %s',

@@ -3,9 +3,9 @@ import { constants } from 'node:os';
 import { systemError } from '../errors.ts';
 import { allocateHeader } from '../header/bytes.ts';
 import { pathIn } from '../path.ts';
-import { type AtomicFile, syncFolder, withPath } from '../write/atomic-file.ts';
+import { AtomicFile, type AtomicFileOptions, syncFolder, withPath } from '../write/atomic-file.ts';
 import { resolveTarget } from '../write/target.ts';
-import { INDEX_FILE, SHARD_NAME, SINGLE_FILE } from './shards.ts';
+import { INDEX_FILE, indexText, SHARD_NAME, SINGLE_FILE } from './shards.ts';
 import { parseWeightMap } from './weight-map.ts';
 
 /** A model whose files are whole, each still under a name of its own. */
@@ -17,40 +17,41 @@ export interface NewModel {
   readonly files: readonly { readonly name: string; readonly file: AtomicFile }[];
   /** Whether each step is to be on the disk before the next. */
   readonly fsync: boolean;
+  /** Whether an index that is a symbolic link is itself replaced, and not what it leads to. */
+  readonly replacesIndexLink: boolean;
 }
+
+/** The shard that an index names while what it named before is being replaced; there is none of that name. */
+const MISSING_SHARD = 'model-is-being-saved.safetensors';
 
 /**
  * Puts a model in the place of the one in its folder. Between any two steps `openModel` finds there the
  * earlier model or the new one, or refuses; what it looks for first is the index, then
  * `model.safetensors`.
  *
- * 1. Where a file that the earlier index names is to be replaced, that index goes first; and before it
- *    a `model.safetensors` that it hides.
+ * 1. Where a file that the earlier index names is to be replaced, that index first gives way to one that no
+ *    reader takes. (Without any, what is left of the earlier model might be found, and be taken for all of it.)
  * 2. Shards, or `model.safetensors`, take their places: nobody looks at them yet, or all is done.
- * 3. The new index takes its place, or, when there is none, the earlier one goes: now it is the new model.
+ * 3. The new index takes its place, or, when there is none, the one that is there goes: now it is the new
+ *    model.
  * 4. What is left of the earlier model goes, as far as it can.
  */
-export async function replaceModel({ path, fullPath, files, fsync }: NewModel): Promise<void> {
+export async function replaceModel(model: NewModel): Promise<void> {
+  const { path, fullPath, files, fsync } = model;
   const remove = (name: string) => rm(pathIn(fullPath, name), { force: true });
   const sync = async (folders = [fullPath]) => {
     if (fsync) for (const folder of new Set(folders)) await syncFolder(folder);
   };
   await withPath(path, async () => {
     const before = new Set(await readdir(fullPath));
-    let hasIndex = before.has(INDEX_FILE);
+    const hasIndex = before.has(INDEX_FILE);
     if (hasIndex) {
       // It could not be removed when its turn comes, which is too late.
       const status = await lstat(pathIn(fullPath, INDEX_FILE));
       if (status.isDirectory()) throw systemError(-constants.errno.EISDIR, 'rm', path);
       const named = await shardsOf(pathIn(fullPath, INDEX_FILE));
       if (named === undefined || files.some(({ name }) => named.has(name))) {
-        if (before.has(SINGLE_FILE)) {
-          await remove(SINGLE_FILE);
-          await sync();
-        }
-        await remove(INDEX_FILE);
-        await sync();
-        hasIndex = false;
+        await sync([await replaceIndex(model)]);
       }
     }
     const shards = files.filter(({ name }) => name !== INDEX_FILE);
@@ -70,6 +71,41 @@ export async function replaceModel({ path, fullPath, files, fsync }: NewModel): 
       if (isOld && !kept.has(name)) await remove(name).catch(() => {});
     }
   });
+}
+
+/** Makes the index one of a shard that is not there; returns the folder that it is in. */
+async function replaceIndex({ path, fullPath, fsync, replacesIndexLink }: NewModel) {
+  const text = indexText({ totalSize: 0, weightMap: [['', MISSING_SHARD]] });
+  const file = await writeIndex(Buffer.from(text), path, {
+    fsync,
+    fullPath: pathIn(fullPath, INDEX_FILE),
+    replacesLink: replacesIndexLink,
+  });
+  try {
+    await file.publish();
+    return file.folder;
+  } catch (error) {
+    await file.discard();
+    throw error;
+  }
+}
+
+/** Writes an index under a name of its own; the caller sees to the name on the disk. */
+export async function writeIndex(
+  bytes: Buffer,
+  path: string,
+  options: Pick<AtomicFileOptions, 'fsync' | 'fullPath' | 'replacesLink'>,
+): Promise<AtomicFile> {
+  const byteLength = bytes.length;
+  const file = await AtomicFile.create(path, { ...options, byteLength, leavesFolder: true });
+  try {
+    await withPath(path, () => file.handle.writeFile(bytes));
+    await file.seal();
+    return file;
+  } catch (error) {
+    await file.discard();
+    throw error;
+  }
 }
 
 /**

@@ -1,7 +1,7 @@
 import { mkdir, rmdir } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { checkedPath, fullPathOf, pathIn } from '../path.ts';
-import { AtomicFile, type AtomicFileOptions, syncFolder, withPath } from '../write/atomic-file.ts';
+import { type AtomicFile, syncFolder, withPath } from '../write/atomic-file.ts';
 import { type CheckedTensor, checkTensors, type TensorsLike } from '../write/inputs.ts';
 import {
   type CheckedSaving,
@@ -12,7 +12,7 @@ import {
 } from '../write/options.ts';
 import { type FilePlan, planFile } from '../write/plan.ts';
 import { writeTemporary } from '../write/temporary.ts';
-import { linksToReplace, type NewModel, replaceModel } from './replace-model.ts';
+import { linksToReplace, replaceModel, writeIndex } from './replace-model.ts';
 import {
   DEFAULT_SHARD_SIZE,
   INDEX_FILE,
@@ -114,27 +114,32 @@ async function write(
   const made = await makeFolders(path, fullPath);
   const temporary: { name: string; file: AtomicFile }[] = [];
   try {
-    const model: NewModel = { path, fullPath, files: temporary, fsync: saving.fsync };
+    const { fsync } = saving;
     const shard = withTotal(files, saving);
     const names = files.map(({ name }) => name);
     if (index !== undefined) names.push(INDEX_FILE);
     const links = await withPath(path, () => linksToReplace({ path, fullPath }, names));
     const place = (name: string) => ({
-      leavesFolder: true,
       fullPath: pathIn(fullPath, name),
       replacesLink: links.has(name),
     });
     for (const { name, plan } of files) {
-      const file = await writeTemporary(plan, pathIn(path, name), shard(plan), place(name));
+      const file = await writeTemporary(plan, pathIn(path, name), shard(plan), {
+        ...place(name),
+        leavesFolder: true,
+      });
       temporary.push({ name, file });
     }
     if (index !== undefined) {
-      const file = await writeIndex(index, pathIn(path, INDEX_FILE), saving, place(INDEX_FILE));
+      const options = { ...place(INDEX_FILE), fsync };
+      const file = await writeIndex(index, pathIn(path, INDEX_FILE), options);
       temporary.push({ name: INDEX_FILE, file });
     }
-    if (saving.fsync) await withPath(path, () => syncNames(made));
+    if (fsync) await withPath(path, () => syncNames(made));
     saving.signal?.throwIfAborted();
-    await replaceModel(model);
+    // One that is not wanted any more is not followed either: what it leads to stays.
+    const replacesIndexLink = index === undefined || links.has(INDEX_FILE);
+    await replaceModel({ path, fullPath, files: temporary, fsync, replacesIndexLink });
   } catch (error) {
     for (const { file } of temporary) await file.discard();
     await removeEmpty(made);
@@ -182,21 +187,4 @@ function withTotal(
       onProgress: ({ bytes }) => onProgress({ bytes: done + bytes, totalBytes }),
     };
   };
-}
-
-async function writeIndex(
-  bytes: Buffer,
-  path: string,
-  { fsync }: CheckedSaving,
-  place: Pick<AtomicFileOptions, 'leavesFolder' | 'fullPath' | 'replacesLink'>,
-): Promise<AtomicFile> {
-  const file = await AtomicFile.create(path, { ...place, byteLength: bytes.length, fsync });
-  try {
-    await withPath(path, () => file.handle.writeFile(bytes));
-    await file.seal();
-    return file;
-  } catch (error) {
-    await file.discard();
-    throw error;
-  }
 }
