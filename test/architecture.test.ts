@@ -101,8 +101,8 @@ const LAYERS: readonly Layer[] = [
   },
   {
     name: 'update-metadata',
-    files: /^write\/(update-metadata|turns)\.ts$/,
-    imports: ['atomic-file', 'write', 'native', 'arguments', 'path', 'header', ...BASE],
+    files: /^write\/(update-metadata|copy|turns)\.ts$/,
+    imports: ['atomic-file', 'write', 'native', 'arguments', 'path', 'abort', 'header', ...BASE],
   },
   {
     name: 'atomic-file',

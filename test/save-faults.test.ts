@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,6 +14,7 @@ import {
   saveModel,
   serialize,
   type TensorLike,
+  updateMetadata,
 } from '../src/index.ts';
 import { native } from '../src/native.ts';
 import type { Holdings } from './children/support/process.ts';
@@ -291,6 +292,37 @@ describe('EIO', () => {
       expect(readFileSync(path).equals(serialize(tensors))).toBe(true);
     }
   });
+
+  it.each([...Object.keys(ways), 'updateMetadata'])(
+    '%s: of the fsync of the folder, the new file is in place, and the error is the folder’s',
+    async (way) => {
+      const folder = newFolder(`eio-${way}-folder`);
+      const path = join(folder, 'model.safetensors');
+      writeFileSync(path, serialize({}));
+      const probe = await open(path);
+      const sync = vi.spyOn(Object.getPrototypeOf(probe), 'sync');
+      await probe.close();
+      sync.mockImplementation(async function (this: FileHandle) {
+        if ((await this.stat()).isFile()) return;
+        throw Object.assign(new Error('EIO'), {
+          code: 'EIO',
+          errno: -constants.errno.EIO,
+          syscall: 'fsync',
+        });
+      });
+      try {
+        const save = ways[way] ?? ((path: string) => updateMetadata(path, { a: 'b' }));
+        const error = await thrownBy(() => save(path, true));
+        expect(error).toMatchObject({ code: 'EIO', syscall: 'fsync', path: folder });
+      } finally {
+        sync.mockRestore();
+      }
+      expect(readdirSync(folder)).toEqual(['model.safetensors']);
+      using file = safeOpenSync(path);
+      if (way === 'updateMetadata') expect({ ...file.metadata }).toEqual({ a: 'b' });
+      else expect(file.keys().sort()).toEqual(Object.keys(tensors).sort());
+    },
+  );
 });
 
 describe('memory that goes away while it is written', () => {

@@ -15,10 +15,11 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import {
   deserialize,
   type MetadataChanges,
@@ -401,6 +402,38 @@ describe('of a file that has to be copied', () => {
     expect(told).toBe(when);
     expect(readdirSync(folder)).toEqual(['model.safetensors']);
     expect(statSync(path)).toMatchObject({ ino: before.ino, size: byteLength });
+  });
+
+  it('an abort does not wait for an fsync', async () => {
+    const { folder, path } = newPath(serialize(tensors));
+    const probe = await open(path);
+    const sync = vi.spyOn(Object.getPrototypeOf(probe), 'sync');
+    await probe.close();
+    let end = () => {};
+    const controller = new AbortController();
+    const reason = new Error('enough');
+    const syncing = new Promise<void>((begun) => {
+      sync.mockImplementation(() => {
+        begun();
+        return new Promise<void>((resolve) => {
+          end = resolve;
+        });
+      });
+    });
+    try {
+      const failing = thrownBy(() => updateMetadata(path, { a: 'b' }, controller));
+      await syncing;
+      controller.abort(reason);
+      expect(await failing).toBe(reason);
+      expect(readdirSync(folder)).toEqual(['model.safetensors']);
+    } finally {
+      sync.mockRestore();
+      end();
+    }
+    // Nobody waits for it either.
+    expect((await updateMetadata(path, { c: 'd' })).metadata).toEqual({ c: 'd' });
+    expect(readdirSync(folder)).toEqual(['model.safetensors']);
+    expectTensors(path);
   });
 
   it('a signal may be given where nothing is copied', async () => {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, lstat, open, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { systemError } from '../errors.ts';
 import { native } from '../native.ts';
 import { DirectFile } from './direct-file.ts';
@@ -33,7 +33,8 @@ export interface AtomicFileOptions {
  * place of whatever is there, in one step. In this order: {@link create}, writing to `handle`,
  * {@link seal}, {@link publish}; {@link discard} instead of any of them.
  *
- * Errors of all of them have Node's shape, with the path that the caller named.
+ * Errors of all of them have Node's shape, with the path that the caller named; the one of a file that is
+ * published, and of whose name it is not known whether it is on the disk, has that of its folder.
  */
 export class AtomicFile {
   /** As the caller named it. */
@@ -127,8 +128,9 @@ export class AtomicFile {
     await withPath(this.path, async () => {
       await rename(this.#temporary, this.#target.path);
       this.#removed = Promise.resolve();
-      if (this.#folder) await syncAndClose(this.#folder);
     });
+    const folder = this.#folder;
+    if (folder) await withPath(dirname(this.path), () => syncAndClose(folder));
   }
 
   /** The folder that the file is in when it is published, with all symbolic links followed. */

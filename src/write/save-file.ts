@@ -6,9 +6,10 @@ import { writeTemporary } from './temporary.ts';
 
 /**
  * Saves tensors as a safetensors file, which is there whole or not at all: written beside `path`
- * under another name, put on the disk, and renamed. Whatever goes wrong, the file that was there
- * stays as it was. A symbolic link is followed; permissions are those of the file that is replaced,
- * or those that the umask gives.
+ * under another name, put on the disk, and renamed. Whatever goes wrong until then, the file that was
+ * there stays as it was. Last, the folder is put on the disk: if that fails, the new file is in place, and
+ * may be lost with the power; that error alone has the folder as its `path`. A symbolic link is followed;
+ * permissions are those of the file that is replaced, or those that the umask gives.
  *
  * The bytes are written from where they are, on other threads: do not change them meanwhile. Tensors
  * of open files are not read into the JavaScript heap; saving over the very file that they are of is

@@ -1,14 +1,12 @@
-import { type FileHandle, open, stat } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { inspect } from 'node:util';
 import { checkObject } from '../arguments.ts';
-import { SafetensorsError, systemError } from '../errors.ts';
+import { systemError } from '../errors.ts';
 import { LENGTH_BYTES } from '../header/bytes.ts';
-import { parseHeader } from '../header/parse.ts';
-import { headerLength, PREAMBLE_BYTES } from '../header/preamble.ts';
-import { native } from '../native.ts';
 import { checkedPath } from '../path.ts';
-import { AtomicFile, withPath } from './atomic-file.ts';
+import { withPath } from './atomic-file.ts';
+import { Copy, type Read, readHeader, writeAll } from './copy.ts';
 import {
   BLOCK_BYTES,
   changeInPlace,
@@ -23,7 +21,6 @@ import {
   type CheckedSaving,
   checkString,
   isMap,
-  MAX_HEADER_BYTES,
   type SaveOptions,
   savingOptions,
 } from './options.ts';
@@ -33,12 +30,6 @@ import { inTurn } from './turns.ts';
 
 /** Room for metadata that a copied file has at least, so that the next change is in place. */
 const LEAST_ROOM = 1024;
-
-/**
- * Bytes of a file that are copied before an abort is noticed, and progress told: little beside a
- * second of any disk, and much beside what a call costs.
- */
-const COPIED_BYTES = 64 * 2 ** 20;
 
 /** What is to become of metadata: `null` removes a key. */
 export type MetadataChanges =
@@ -54,17 +45,6 @@ export interface MetadataUpdate {
   readonly metadata: Readonly<Record<string, string>>;
   /** Whether the file is still the same one; a new one has taken its place otherwise. */
   readonly inPlace: boolean;
-}
-
-/** A file and its header, as it was read and checked. */
-interface Read {
-  readonly handle: FileHandle;
-  readonly device: bigint;
-  readonly inode: bigint;
-  readonly size: bigint;
-  readonly modifiedNs: bigint;
-  /** Without its length, with its padding. */
-  readonly header: Buffer;
 }
 
 /**
@@ -100,13 +80,11 @@ export async function updateMetadata(
   const checked = checkChanges(changes);
   const saving = savingOptions(options);
   saving.signal?.throwIfAborted();
-  return withPath(named, async () => {
-    const finding = findFile(named);
-    return inTurn(
-      finding.then(({ keys }) => keys),
-      async () => updateFile(named, (await finding).path, checked, saving),
-    );
-  });
+  const finding = withPath(named, () => findFile(named));
+  return inTurn(
+    finding.then(({ keys }) => keys),
+    async () => updateFile(named, (await finding).path, checked, saving),
+  );
 }
 
 /** Where a path leads to, and what its changes wait for each other by. */
@@ -136,9 +114,10 @@ async function updateFile(
   saving: CheckedSaving,
 ): Promise<MetadataUpdate> {
   saving.signal?.throwIfAborted();
-  const handle = await open(path, 'r+');
+  const handle = await withPath(named, () => open(path, 'r+'));
+  let copy: Copy | undefined;
   try {
-    const read = await readHeader(handle, named);
+    const read = await withPath(named, () => readHeader(handle, named));
     const item = findMetadata(scratchOf(read.header));
     const pairs = new Map(item.pairs);
     for (const [key, value] of changes) {
@@ -147,45 +126,17 @@ async function updateFile(
     }
     if (isSame(item.pairs, pairs)) return { metadata: recordOf(pairs), inPlace: true };
     const text = `"__metadata__":${metadataValue(pairs)}`;
-    const inPlace = await writeInPlace(read, item, text);
-    if (!inPlace) await copyFile(named, read, respacedHeader(read, item, text), saving);
+    const inPlace = await withPath(named, () => writeInPlace(read, item, text));
+    if (!inPlace) {
+      copy = await Copy.begin(read, respacedHeader(read, item, text), saving);
+      await copy.publish();
+    }
     return { metadata: recordOf(pairs), inPlace };
   } finally {
-    await handle.close();
-  }
-}
-
-/** Reads and checks the header, so that nothing but a safetensors file is ever written to. */
-async function readHeader(handle: FileHandle, named: string): Promise<Read> {
-  const status = await handle.stat({ bigint: true });
-  const { dev: device, ino: inode, size, mtimeNs: modifiedNs } = status;
-  const byteLength = Number(size);
-  const preamble = Buffer.alloc(Math.min(PREAMBLE_BYTES, byteLength));
-  await readAll(handle, preamble, 0, named);
-  const options = { maxHeaderBytes: MAX_HEADER_BYTES, path: named };
-  const length = headerLength(preamble, byteLength, options);
-  const header = Buffer.allocUnsafeSlow(length);
-  await readAll(handle, header, LENGTH_BYTES, named);
-  parseHeader(scratchOf(header), {
-    dataLength: byteLength - LENGTH_BYTES - length,
-    duplicates: 'reject',
-    path: named,
-  });
-  return { handle, device, inode, size, modifiedNs, header };
-}
-
-async function readAll(handle: FileHandle, target: Buffer, position: number, named: string) {
-  for (let done = 0; done < target.length; ) {
-    const { bytesRead } = await handle.read(target, done, target.length - done, position + done);
-    if (bytesRead === 0) throw changed(named);
-    done += bytesRead;
-  }
-}
-
-async function writeAll(handle: FileHandle, bytes: Buffer, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done);
-    done += bytesWritten;
+    // After an abort, what is under way ends later, and may be a long fsync.
+    const closing = (copy?.settled ?? Promise.resolve()).then(() => handle.close());
+    if (saving.signal?.aborted) closing.catch(() => {});
+    else await closing;
   }
 }
 
@@ -206,71 +157,6 @@ function respacedHeader({ header }: Read, item: MetadataItem, text: string): Buf
   const newLength = header.length + blocks * BLOCK_BYTES;
   checkHeaderBytes(newLength);
   return respaced(header, item, text, newLength);
-}
-
-/** Puts a file with another header and the same data into the place of the one that was read. */
-async function copyFile(
-  named: string,
-  read: Read,
-  header: Buffer,
-  { signal, onProgress }: CheckedSaving,
-): Promise<void> {
-  const dataStart = LENGTH_BYTES + header.length;
-  const length = Buffer.alloc(LENGTH_BYTES);
-  length.writeBigUInt64LE(BigInt(header.length));
-  // Nothing is preallocated: the blocks of the data are those of the old file, where that can be.
-  const file = await AtomicFile.create(named, { byteLength: 0, fsync: true });
-  // What is under way ends later, and may be a long fsync.
-  const remove = () => void file.remove();
-  signal?.addEventListener('abort', remove);
-  try {
-    await writeAll(file.handle, Buffer.concat([length, header]), 0);
-    for (const piece of copiedPieces(read, dataStart)) {
-      signal?.throwIfAborted();
-      const { from, to, byteLength } = piece;
-      await native()
-        .copyRange(read.handle.fd, from, file.handle.fd, to, byteLength)
-        .catch((error) => {
-          throw error.errno === -constants.errno.ENODATA ? changed(named) : error;
-        });
-      const totalBytes = Number(read.size) + dataStart - LENGTH_BYTES - read.header.length;
-      onProgress?.({ bytes: to + byteLength, totalBytes });
-    }
-    const now = await read.handle.stat({ bigint: true });
-    if (now.size !== read.size || now.mtimeNs !== read.modifiedNs) throw changed(named);
-    await file.seal();
-    // Another file may have come to the path, which must not be lost.
-    if (!(await file.replaces(read.device, read.inode))) throw changed(named);
-    signal?.throwIfAborted();
-    signal?.removeEventListener('abort', remove);
-    await file.publish();
-  } catch (error) {
-    signal?.removeEventListener('abort', remove);
-    await file.discard();
-    throw error;
-  }
-}
-
-interface CopiedPiece {
-  /** In the old file, and in the new one, where the data begins at `dataStart`. */
-  readonly from: number;
-  readonly to: number;
-  readonly byteLength: number;
-}
-
-/** The data in pieces that end with blocks of the file: such can be shared. */
-function* copiedPieces({ size, header }: Read, dataStart: number): Generator<CopiedPiece> {
-  const begin = LENGTH_BYTES + header.length;
-  for (let from = begin; from < Number(size); ) {
-    const end = Math.min(Number(size), from - (from % COPIED_BYTES) + COPIED_BYTES);
-    yield { from, to: from - begin + dataStart, byteLength: end - from };
-    from = end;
-  }
-}
-
-function changed(path: string): SafetensorsError {
-  const message = 'the file changed while its metadata was updated';
-  return new SafetensorsError('FILE_CHANGED', message, { path });
 }
 
 function isSame(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean {

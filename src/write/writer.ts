@@ -100,7 +100,8 @@ export class SafetensorsWriter implements AsyncDisposable {
    *
    * @throws {RangeError} while a tensor lacks bytes; they can still be written
    * @throws {SafetensorsError} CLOSED after `discard`
-   * @throws {Error} of Node's own shape; the reason of the signal; what an earlier write failed with
+   * @throws {Error} of Node's own shape, as {@link saveFile} does; the reason of the signal; what an earlier
+   *   write failed with
    */
   async finish(): Promise<void> {
     if (this.#finished) return this.#finished;
