@@ -8,7 +8,7 @@
 namespace safetensors {
 
 // Gives an open file `length` bytes of the disk, so that a full disk is found before anything is
-// written. Where the file system cannot tell beforehand, nothing happens.
+// written. Where that cannot be told beforehand, nothing happens.
 Status Preallocate(int descriptor, uint64_t length);
 
 // A part of a file, and where it goes in another.

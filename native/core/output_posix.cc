@@ -13,8 +13,9 @@ namespace {
 
 constexpr size_t kBufferBytes = size_t{1} << 20;
 
-bool IsUnsupported(int error) {
-  return error == EOPNOTSUPP || error == ENOTSUP || error == ENOSYS || error == EINVAL;
+// What writing would fail with, too.
+bool IsOfTheDisk(int error) {
+  return error == ENOSPC || error == EDQUOT || error == EFBIG || error == EIO;
 }
 
 #ifdef __linux__
@@ -28,6 +29,10 @@ int AllocateBlocks(int descriptor, uint64_t length) {
     result = fallocate(descriptor, 0, 0, static_cast<off_t>(length));
   } while (result != 0 && errno == EINTR);
   return result == 0 ? 0 : errno;
+}
+
+bool IsUnsupported(int error) {
+  return error == EOPNOTSUPP || error == ENOTSUP || error == ENOSYS || error == EINVAL;
 }
 
 // What file systems share are blocks of this size, or of one that it divides.
@@ -105,7 +110,8 @@ Status Preallocate(int descriptor, uint64_t length) {
 #else
   const int error = ENOSYS;
 #endif
-  return error == 0 || IsUnsupported(error) ? Status::Ok() : Status::System(error, "fallocate");
+  // Anything else is of this call alone: a file system without it, a sandbox that refuses it.
+  return IsOfTheDisk(error) ? Status::System(error, "fallocate") : Status::Ok();
 }
 
 Status Copy(CopyRange range) {

@@ -123,6 +123,19 @@ void CopiesAreWhole() {
   for (size_t i = 0; i < bytes.size(); i++) EXPECT(bytes[i] == PatternAt(i + 5));
 }
 
+// Whatever refuses it, but the disk.
+void NothingIsPreallocated() {
+  const ScratchFile file(0);
+  for (const int error : {EPERM, EACCES, ENOSYS, EOPNOTSUPP}) {
+    EXPECT(RefuseCall(SYS_fallocate, error));
+    EXPECT(Preallocate(file.descriptor(), 4096).ok());
+  }
+  for (const int error : {ENOSPC, EDQUOT, EFBIG, EIO}) {
+    EXPECT(RefuseCall(SYS_fallocate, error));
+    EXPECT(Preallocate(file.descriptor(), 4096).error == error);
+  }
+}
+
 void MemoryIsPopulated() {
   const std::unique_ptr<std::byte[]> memory{new std::byte[size_t{5} << 20]};
   PopulatePages({memory.get(), size_t{5} << 20}, 0, size_t{5} << 20);
@@ -158,6 +171,7 @@ void RefusedCalls(uint64_t rounds, uint64_t seed) {
   All(rounds, seed);
   EXPECT(RefuseCall(SYS_madvise, ENOSYS) && RefuseCall(SYS_copy_file_range, ENOSYS));
   All(rounds, seed);
+  NothingIsPreallocated();
 }
 
 #else
