@@ -9,6 +9,17 @@ const MAX_U64 = 2n ** 64n - 1n;
  * the reference).
  */
 export function elementCount(shape: Iterable<number>): number | undefined {
+  let product = 1;
+  for (const dimension of shape) {
+    if (dimension === 0) return 0;
+    product *= dimension;
+    // What is over this may be rounded, and what is not is exact.
+    if (product > MAX_SIZE) return exactCount(shape);
+  }
+  return product;
+}
+
+function exactCount(shape: Iterable<number>): number | undefined {
   let exact = 1n;
   for (const dimension of shape) {
     if (dimension === 0) return 0;

@@ -117,7 +117,7 @@ const LAYERS: readonly Layer[] = [
   {
     name: 'write',
     files:
-      /^write\/(inputs|options|plan|chunks|lanes|pieces|serialize|metadata-item|write-chunk)\.ts$/,
+      /^write\/(inputs|options|plan|order|steps|chunks|lanes|pieces|serialize|metadata-item|write-chunk)\.ts$/,
     imports: [
       'arguments',
       'direct-file',
@@ -314,7 +314,7 @@ const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
   shards: ['node:util'],
   'direct-file': ['node:fs/promises'],
   'atomic-file': ['node:crypto', 'node:fs', 'node:fs/promises', 'node:os', 'node:path'],
-  write: ['node:fs/promises', 'node:os', 'node:util'],
+  write: ['node:fs/promises', 'node:os', 'node:timers/promises', 'node:util'],
   path: ['node:path', 'node:url'],
   memory: ['node:util'],
   container: ['node:util'],

@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import {
+  createWriter,
   loadFile,
   openModel,
   type SaveOptions,
@@ -322,6 +323,60 @@ describe('refuses, and leaves everything as it was', () => {
     expect(error.message).toMatch(/expected 67108864 bytes until they are written, found 0/);
     expect(readFileSync(path, 'utf8')).toBe('old');
     expectFiles(folder, 'model.safetensors');
+  });
+});
+
+describe('many tensors', () => {
+  const COUNT = 50_000;
+  const ways: [string, (tensors: TensorsLike, folder: string) => Promise<unknown>][] = [
+    ['saveFile', (tensors, folder) => saveFile(tensors, join(folder, 'f'), { fsync: false })],
+    ['saveModel', (tensors, folder) => saveModel(tensors, folder, { fsync: false })],
+    [
+      'createWriter',
+      async (specs, folder) => {
+        await using _ = await createWriter(join(folder, 'w'), specs, { fsync: false });
+      },
+    ],
+  ];
+
+  it.each(ways)('are checked while other work has its turns: %s', async (_, save) => {
+    let turn = 0;
+    const turns = new Set<number>();
+    const data = Uint8Array.of(1);
+    const tensor: TensorLike = {
+      get dtype() {
+        turns.add(turn);
+        return 'U8' as const;
+      },
+      shape: [1],
+      data,
+    };
+    const counting = setInterval(() => turn++, 0);
+    const tensors = new Map(Array.from({ length: COUNT }, (_, i) => [`tensor ${i}`, tensor]));
+    const saving = save(tensors, newFolder());
+    // Which ones are saved is settled by now.
+    tensors.clear();
+    await saving;
+    clearInterval(counting);
+    expect(turns.size).toBeGreaterThan(1);
+  });
+
+  it('an abort ends it, and the iterable that makes them', async () => {
+    const folder = newFolder();
+    const controller = new AbortController();
+    let ended = false;
+    function* endless(): Generator<[string, TensorLike]> {
+      try {
+        for (let i = 0; ; i++) yield [`tensor ${i}`, small.a];
+      } finally {
+        ended = true;
+      }
+    }
+    const saving = saveFile(endless(), join(folder, 'f'), controller);
+    controller.abort();
+    expect((await thrownBy(() => saving)).name).toBe('AbortError');
+    expect(ended).toBe(true);
+    expectFiles(folder);
   });
 });
 

@@ -24,6 +24,44 @@ function headerOf(file: Uint8Array): string {
   return bytes.toString('utf8', 8, 8 + Number(bytes.readBigUInt64LE()));
 }
 
+describe('many tensors', () => {
+  const COUNT = 20_000;
+  /** Each number below COUNT once, in no order. */
+  const shuffled = Array.from({ length: COUNT }, (_, i) => (i * 7919) % COUNT);
+  const named = (nameOf: (i: number) => string) =>
+    shuffled.map((i): [string, TensorLike] => [
+      nameOf(i),
+      i % 3 === 0 ? { dtype: 'F32', shape: [1], data: Float32Array.of(i) } : one,
+    ]);
+
+  it.each([
+    ['ASCII', (i: number) => `layers.${i}.weight`],
+    ['any of Unicode', (i: number) => `${['a', 'ä', '\uff01', '\u{1f600}'][i % 4]}"${i}`],
+  ])('are in the order of dtypes and bytes of names: %s', (_, nameOf) => {
+    const tensors = named(nameOf);
+    const bytes = new Map(tensors.map(([name]) => [name, Buffer.from(name)]));
+    const inOrder = (dtype: Dtype) =>
+      tensors
+        .filter(([, tensor]) => tensor.dtype === dtype)
+        .map(([name]) => name)
+        .sort((a, b) => Buffer.compare(bytes.get(a) as Buffer, bytes.get(b) as Buffer));
+    const file = serialize(tensors);
+    expect(Object.keys(JSON.parse(headerOf(file)))).toEqual([...inOrder('F32'), ...inOrder('U8')]);
+    const read = deserialize(file);
+    for (const [name, { data }] of tensors) {
+      expect(read.getTensor(name).data.toString()).toBe(data.toString());
+    }
+    // Those in order are written alike.
+    expect(Buffer.compare(serialize(read), file)).toBe(0);
+  });
+
+  it('are refused when one comes again much later', async () => {
+    const tensors = named(String);
+    const error = await thrownBy(() => serialize([...tensors, tensors[0]]));
+    expect(error.message).toMatch(/each name once, found "0" twice/);
+  });
+});
+
 describe('tensors', () => {
   const pairs: [string, TensorLike][] = [
     ['b', one],

@@ -6,6 +6,7 @@ import { fillsBytes } from '../layout.ts';
 import { native } from '../native.ts';
 import type { DecodeTilesCall } from '../native-kernels.ts';
 import { type CheckedTensor, checkTensors, loadAll, type TensorLike } from '../write/inputs.ts';
+import { atOnce } from '../write/steps.ts';
 import { kernelFormat, kernelSet } from './kernels.ts';
 import { type DecodeOptions, PIECE_ELEMENTS, runLanes } from './lanes.ts';
 import { bytesOf, checkTarget, decodeError, resultsOf, type Target } from './memory.ts';
@@ -102,11 +103,13 @@ function makePlan(
   options: BlockScaledOptions,
   asynchronous: boolean,
 ): CheckedPlan {
-  const [weight, scale] = checkTensors(
-    new Map([
-      ['weight', weightLike],
-      ['scale', scaleLike],
-    ]),
+  const [weight, scale] = atOnce(
+    checkTensors(
+      new Map([
+        ['weight', weightLike],
+        ['scale', scaleLike],
+      ]),
+    ),
   );
   checkObject(options, 'options');
   const { blockSize = DEFAULT_BLOCK_SIZE, out } = options;

@@ -2,6 +2,7 @@ import { checkObject, checkSignal } from '../arguments.ts';
 import { native } from '../native.ts';
 import type { DecodeMxfp4Call } from '../native-kernels.ts';
 import { type CheckedTensor, checkTensors, loadAll, type TensorLike } from '../write/inputs.ts';
+import { atOnce } from '../write/steps.ts';
 import { checkDtype } from './block-scaled.ts';
 import { kernelSet } from './kernels.ts';
 import { type DecodeOptions, PIECE_ELEMENTS, runLanes } from './lanes.ts';
@@ -82,11 +83,13 @@ function makePlan(
   options: Mxfp4Options,
   asynchronous: boolean,
 ): Plan {
-  const [blocks, scales] = checkTensors(
-    new Map([
-      ['blocks', blocksLike],
-      ['scales', scalesLike],
-    ]),
+  const [blocks, scales] = atOnce(
+    checkTensors(
+      new Map([
+        ['blocks', blocksLike],
+        ['scales', scalesLike],
+      ]),
+    ),
   );
   checkObject(options, 'options');
   checkDtype(blocks, ['U8']);

@@ -4,6 +4,7 @@ import { checkedPath, fullPathOf, pathIn } from '../path.ts';
 import { type AtomicFile, syncFolder, withPath } from '../write/atomic-file.ts';
 import { type CheckedTensor, checkTensors, type TensorsLike } from '../write/inputs.ts';
 import {
+  type CheckedLayout,
   type CheckedSaving,
   layoutOptions,
   MAX_HEADER_BYTES,
@@ -11,12 +12,13 @@ import {
   savingOptions,
 } from '../write/options.ts';
 import { type FilePlan, planFile } from '../write/plan.ts';
+import { type Steps, withPauses } from '../write/steps.ts';
 import { writeTemporary } from '../write/temporary.ts';
 import { linksToReplace, replaceModel, writeIndex } from './replace-model.ts';
 import {
   DEFAULT_SHARD_SIZE,
   INDEX_FILE,
-  indexText,
+  indexSteps,
   shardFileNames,
   shardSizeBytes,
   splitIntoShards,
@@ -54,7 +56,7 @@ interface PlannedFile {
  * earlier model or the new one, or refuses to open: never a part of one or a mixture. Then what an
  * earlier model leaves behind goes: `model-…-of-….safetensors`, and `model.safetensors` beside an index.
  * When anything fails before the first file takes its place, the earlier model is untouched. Two
- * processes must not save to one folder at once.
+ * calls, of one process or of two, must not save to one folder at once.
  *
  * Saving over the very model whose tensors are saved is fine; that one stays as it was for whoever has it
  * open. Everything else is as with {@link saveFile}.
@@ -75,24 +77,45 @@ export async function saveModel(
   const layout = layoutOptions(metadata === undefined ? {} : { metadata });
   saving.signal?.throwIfAborted();
 
-  const checked = checkTensors(tensors);
-  const shards = splitIntoShards(checked, maxBytes);
-  const names = shardFileNames(shards.length);
-  const files = shards.map((shard, i) => ({ name: names[i], plan: planFile(shard, layout) }));
-  const index =
-    files.length === 1
-      ? undefined
-      : checkedIndex(
-          indexText({
-            totalSize: checked.reduce((sum, { byteLength }) => sum + byteLength, 0),
-            metadata: layout.metadata,
-            weightMap: shards.flatMap((shard, i) =>
-              shard.map(({ name }) => [name, names[i]] as const),
-            ),
-          }),
-        );
+  const planning = planModel(tensors, layout, maxBytes);
+  const { files, index } = await withPauses(planning, saving.signal);
+  const names = files.map(({ name }) => name);
   await write(files, index, { path, fullPath: fullPathOf(path) }, saving);
   return index === undefined ? { files: names } : { files: names, index: INDEX_FILE };
+}
+
+interface PlannedModel {
+  readonly files: readonly PlannedFile[];
+  readonly index: Buffer | undefined;
+}
+
+function* planModel(
+  tensors: TensorsLike,
+  layout: CheckedLayout,
+  maxBytes: number,
+): Steps<PlannedModel> {
+  const checked = yield* checkTensors(tensors);
+  const shards = splitIntoShards(checked, maxBytes);
+  const names = shardFileNames(shards.length);
+  const files: PlannedFile[] = [];
+  for (const [i, shard] of shards.entries()) {
+    files.push({ name: names[i], plan: yield* planFile(shard, layout) });
+  }
+  if (files.length === 1) return { files, index: undefined };
+  const text = yield* indexSteps({
+    totalSize: checked.reduce((sum, { byteLength }) => sum + byteLength, 0),
+    metadata: layout.metadata,
+    weightMap: namesOf(shards, names),
+  });
+  return { files, index: checkedIndex(text) };
+}
+
+/** Each tensor and its file. */
+function* namesOf(
+  shards: readonly (readonly CheckedTensor[])[],
+  files: readonly string[],
+): Generator<[name: string, file: string]> {
+  for (const [i, shard] of shards.entries()) for (const { name } of shard) yield [name, files[i]];
 }
 
 /** @throws {RangeError} for one that could not be opened again */

@@ -111,13 +111,33 @@ export interface IndexContents {
   readonly weightMap: Iterable<readonly [name: string, file: string]>;
 }
 
+/** Entries of an index that are made in one step. */
+const STEP_ENTRIES = 256;
+
 /** The text of an index, byte for byte as Python's `json.dump(index, file, indent=2)` writes it. */
-export function indexText({ totalSize, metadata = [], weightMap }: IndexContents): string {
+export function indexText(contents: IndexContents): string {
+  const steps = indexSteps(contents);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+}
+
+/** As {@link indexText}, but in steps: it may have very many entries. */
+export function* indexSteps({
+  totalSize,
+  metadata = [],
+  weightMap,
+}: IndexContents): Generator<void, string, void> {
   const entries = [`"total_size": ${totalSize}`];
   for (const [key, value] of metadata) {
     if (key !== 'total_size') entries.push(`${quoted(key)}: ${quoted(value)}`);
   }
-  const names = Array.from(weightMap, ([name, file]) => `${quoted(name)}: ${quoted(file)}`);
+  const names: string[] = [];
+  for (const [name, file] of weightMap) {
+    names.push(`${quoted(name)}: ${quoted(file)}`);
+    if (names.length % STEP_ENTRIES === 0) yield;
+  }
   const fields = [`"metadata": ${object(entries, 1)}`, `"weight_map": ${object(names, 1)}`];
   return object(fields, 0);
 }

@@ -4,6 +4,7 @@ import { quoteName } from '../escape.ts';
 import { byteCount, elementCount, fillsBytes, MAX_SIZE } from '../layout.ts';
 import { type Tensor, tensorPlace } from '../tensor.ts';
 import { type ByteSource, TensorSource, ViewSource } from './source.ts';
+import { STEP_TENSORS, type Steps } from './steps.ts';
 
 /** The type of a tensor. */
 export interface TensorSpec {
@@ -65,13 +66,14 @@ const DTYPE_BY_NAME: ReadonlyMap<unknown, DtypeInfo> = new Map(
 const METADATA_NAME = '__metadata__';
 
 /**
- * Tensors to be written, each as it is now: later changes of the objects change nothing.
+ * Tensors to be written, each as it is when it is its turn: later changes of the objects change nothing. Which
+ * ones they are is settled with the first step, but for those that an iterable makes.
  *
  * @throws {TypeError} for what is of a wrong type
  * @throws {RangeError} for a name, a dtype, a shape or a length that cannot be
  * @throws {SafetensorsError} CLOSED for a tensor whose container has been closed
  */
-export function checkTensors(tensors: TensorsLike): CheckedTensor[] {
+export function checkTensors(tensors: TensorsLike): Steps<CheckedTensor[]> {
   return checkNamed(tensors, 'tensors', (name, tensor) => {
     const spec = checkSpec(name, tensor);
     const source = tensorSource(tensor) ?? checkView(name, spec.dtype, tensor.data);
@@ -81,12 +83,13 @@ export function checkTensors(tensors: TensorsLike): CheckedTensor[] {
           `${spec.dtype.name} of shape [${spec.shape.join(', ')}], found ${source.byteLength}`,
       );
     }
-    return { ...spec, source };
+    const { dtype, shape, byteLength } = spec;
+    return { name, dtype, shape, byteLength, source };
   });
 }
 
 /** As {@link checkTensors}, for tensors whose bytes are yet to come. */
-export function checkSpecs(specs: Named<TensorSpec>): CheckedSpec[] {
+export function checkSpecs(specs: Named<TensorSpec>): Steps<CheckedSpec[]> {
   return checkNamed(specs, 'specs', checkSpec);
 }
 
@@ -131,23 +134,25 @@ export function checkPiece({ name, dtype }: CheckedSpec, piece: unknown): ByteSo
   );
 }
 
-function checkNamed<T, R>(
+function* checkNamed<T, R>(
   named: Named<T>,
   what: string,
   check: (name: string, value: T) => R,
-): R[] {
+): Steps<R[]> {
+  const checked: R[] = [];
   const seen = new Set<string>();
-  return Array.from(pairsOf(named, what), (pair) => {
+  for (const pair of pairsOf(named, what)) {
     if (!Array.isArray(pair) || pair.length < 2) {
       throw new TypeError(`${what}: expected [name, value] pairs, found ${inspect(pair)}`);
     }
     const [name, value] = pair;
     checkName(name);
-    if (seen.has(name))
+    if (seen.add(name).size === checked.length)
       throw new RangeError(`${what}: expected each name once, found ${quoteName(name)} twice`);
-    seen.add(name);
-    return check(name, value);
-  });
+    checked.push(check(name, value));
+    if (checked.length % STEP_TENSORS === 0) yield;
+  }
+  return checked;
 }
 
 function pairsOf<T>(named: Named<T>, what: string): Iterable<readonly [string, T]> {
@@ -155,7 +160,8 @@ function pairsOf<T>(named: Named<T>, what: string): Iterable<readonly [string, T
     const found = `found ${inspect(named, { depth: 0 })}`;
     throw new TypeError(`${what}: expected a Map, an object or an iterable of pairs, ${found}`);
   }
-  return Symbol.iterator in named ? named : Object.entries(named);
+  if (!(Symbol.iterator in named)) return Object.entries(named);
+  return types.isMap(named) || Array.isArray(named) ? [...named] : named;
 }
 
 function checkName(name: unknown): asserts name is string {
@@ -189,7 +195,7 @@ function checkSpec(name: string, spec: TensorSpec): CheckedSpec {
     throw fail(Failure, 'dtype: ', `one of ${DTYPES.map((d) => d.name).join(', ')}`, dtypeName);
   }
   if (!Array.isArray(dimensions)) throw fail(TypeError, 'shape: ', 'an array', dimensions);
-  const shape: readonly number[] = Object.freeze([...dimensions]);
+  const shape: readonly number[] = [...dimensions];
   for (const dimension of shape) {
     if (typeof dimension !== 'number') throw fail(TypeError, 'shape: ', 'numbers', dimension);
     if (!Number.isSafeInteger(dimension) || dimension < 0) {

@@ -1,7 +1,9 @@
 import { LENGTH_BYTES } from '../header/bytes.ts';
 import { MAX_SIZE } from '../layout.ts';
 import type { CheckedSpec } from './inputs.ts';
-import { type CheckedLayout, DEFAULT_ALIGNMENT, MAX_HEADER_BYTES } from './options.ts';
+import { type CheckedLayout, MAX_HEADER_BYTES } from './options.ts';
+import { inWritingOrder } from './order.ts';
+import { STEP_TENSORS, type Steps } from './steps.ts';
 
 /** What a file is to hold, and where: everything that is known before its data is. */
 export interface FilePlan<T extends CheckedSpec = CheckedSpec> {
@@ -21,33 +23,40 @@ export interface FilePlan<T extends CheckedSpec = CheckedSpec> {
  *
  * @throws {RangeError} when the header or the file is over the limits of the format
  */
-export function planFile<T extends CheckedSpec>(
+export function* planFile<T extends CheckedSpec>(
   tensors: readonly T[],
   options: CheckedLayout,
-): FilePlan<T> {
-  const sorted = inWritingOrder(tensors);
+): Steps<FilePlan<T>> {
+  const sorted = yield* inWritingOrder(tensors);
   const positions = new Float64Array(sorted.length);
   const text = new HeaderText();
   text.add(`{${metadataItem(options)}`);
   let end = 0;
-  for (const [i, { name, dtype, shape, byteLength }] of sorted.entries()) {
-    const begin = end;
-    positions[i] = begin;
+  let endText = '0';
+  for (let i = 0; i < sorted.length; i++) {
+    const { name, dtype, shape, byteLength } = sorted[i];
+    const beginText = endText;
+    positions[i] = end;
     end += byteLength;
+    endText = String(end);
     if (end > MAX_SIZE) throw new RangeError('tensors: expected at most 2^53 − 1 bytes in all');
     // A name may be as long as no string can be when it is escaped.
     text.reserve(name.length);
     const comma = i > 0 || options.metadata ? ',' : '';
     text.add(
       `${comma}${quoted(name)}:{"dtype":"${dtype.name}","shape":[${shape.join(',')}],` +
-        `"data_offsets":[${begin},${end}]}`,
+        `"data_offsets":[${beginText},${endText}]}`,
     );
+    if (i % STEP_TENSORS === 0) yield;
   }
   text.add('}');
-  const header = framed(text.toString(), options.alignment);
+  const header = text.framed(options.alignment);
   for (let i = 0; i < positions.length; i++) positions[i] += header.length;
   return { header, tensors: sorted, positions, byteLength: header.length + end };
 }
+
+/** What is its own escape. */
+const PLAIN = /^[ !#-[\]-~]*$/;
 
 /**
  * A string as the reference writes it. JSON.stringify escapes what serde does, and in the same way
@@ -55,7 +64,7 @@ export function planFile<T extends CheckedSpec>(
  * refused before.
  */
 export function quoted(text: string): string {
-  return JSON.stringify(text);
+  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text);
 }
 
 /** `__metadata__` as an item of the header, and the room behind it. */
@@ -65,23 +74,16 @@ export function metadataItem({ metadata, headerPadding }: CheckedLayout): string
 }
 
 export function metadataValue(metadata: Iterable<readonly [string, string]>): string {
-  const text = new HeaderText();
+  const parts: string[] = [];
+  let units = 0;
   for (const [key, value] of metadata) {
-    text.reserve(key.length + value.length);
-    text.add(`${quoted(key)}:${quoted(value)}`);
+    checkHeaderBytes(units + key.length + value.length);
+    const part = `${quoted(key)}:${quoted(value)}`;
+    units += part.length;
+    checkHeaderBytes(units);
+    parts.push(part);
   }
-  return `{${text.toString(',')}}`;
-}
-
-/** The header behind its length, with spaces up to the alignment of the data. */
-export function framed(json: string, alignment = DEFAULT_ALIGNMENT): Buffer {
-  const bytes = LENGTH_BYTES + Buffer.byteLength(json);
-  const total = Math.ceil(bytes / alignment) * alignment;
-  checkHeaderBytes(total - LENGTH_BYTES);
-  const header = Buffer.alloc(total, ' ');
-  header.writeBigUInt64LE(BigInt(total - LENGTH_BYTES));
-  header.write(json, LENGTH_BYTES);
-  return header;
+  return `{${parts.join(',')}}`;
 }
 
 /** @throws {RangeError} */
@@ -90,52 +92,52 @@ export function checkHeaderBytes(bytes: number): void {
   throw new RangeError(`header: expected at most ${MAX_HEADER_BYTES} bytes, found ${bytes}`);
 }
 
-/** Text that may become too long for a header, and says so before it is too long for a string. */
+/** Units of UTF-16 that are kept as text before they become bytes. */
+const PIECE_UNITS = 2 ** 14;
+
+/** UTF-8 has at most so many bytes for a unit of UTF-16. */
+const UNIT_BYTES = 3;
+
+/** The header as it grows: its bytes behind room for its length. Says so when it becomes too long. */
 class HeaderText {
-  readonly #parts: string[] = [];
-  #units = 0;
+  #bytes = Buffer.allocUnsafeSlow(PIECE_UNITS);
+  #end = LENGTH_BYTES;
+  /** What is yet to become bytes. */
+  #text = '';
 
   /** Makes sure that so many UTF-16 units more may fit: each is a byte of UTF-8 at least. */
   reserve(units: number): void {
-    checkHeaderBytes(this.#units + units);
+    checkHeaderBytes(this.#end - LENGTH_BYTES + this.#text.length + units);
   }
 
-  add(part: string): void {
-    this.#units += part.length;
-    checkHeaderBytes(this.#units);
-    this.#parts.push(part);
+  add(text: string): void {
+    this.reserve(text.length);
+    this.#text += text;
+    if (this.#text.length >= PIECE_UNITS) this.#encode();
   }
 
-  toString(separator = ''): string {
-    return this.#parts.join(separator);
+  /** Its length, and itself with spaces up to the alignment of the data. */
+  framed(alignment: number): Buffer {
+    this.#encode();
+    const total = Math.ceil(this.#end / alignment) * alignment;
+    checkHeaderBytes(total - LENGTH_BYTES);
+    this.#makeRoom(total - this.#end);
+    this.#bytes.fill(' ', this.#end, total);
+    this.#bytes.writeBigUInt64LE(BigInt(total - LENGTH_BYTES));
+    return this.#bytes.subarray(0, total);
   }
-}
 
-function inWritingOrder<T extends CheckedSpec>(tensors: readonly T[]): T[] {
-  // `<` compares UTF-16 units, which is the order of code points up to the first surrogate.
-  const compare = tensors.some(({ name }) => /[\ud800-\udfff]/.test(name))
-    ? compareCodePoints
-    : compareUnits;
-  return tensors.toSorted((a, b) => b.dtype.code - a.dtype.code || compare(a.name, b.name));
-}
-
-function compareUnits(a: string, b: string): number {
-  if (a === b) return 0;
-  return a < b ? -1 : 1;
-}
-
-/** By code point, which is by the bytes of UTF-8. */
-function compareCodePoints(a: string, b: string): number {
-  const shorter = Math.min(a.length, b.length);
-  for (let i = 0; i < shorter; i++) {
-    const unitA = a.charCodeAt(i);
-    const unitB = b.charCodeAt(i);
-    if (unitA !== unitB) return rankOfUnit(unitA) - rankOfUnit(unitB);
+  #encode(): void {
+    this.#makeRoom(UNIT_BYTES * this.#text.length);
+    this.#end += this.#bytes.write(this.#text, this.#end);
+    this.#text = '';
   }
-  return a.length - b.length;
-}
 
-/** Surrogates stand for code points above all others, and above those of U+E000 to U+FFFF too. */
-function rankOfUnit(unit: number): number {
-  return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit;
+  #makeRoom(bytes: number): void {
+    const needed = this.#end + bytes;
+    if (needed <= this.#bytes.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(needed, 2 * this.#bytes.length));
+    this.#bytes.copy(larger, 0, 0, this.#end);
+    this.#bytes = larger;
+  }
 }

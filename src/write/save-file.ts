@@ -1,7 +1,8 @@
 import { checkedPath } from '../path.ts';
-import { checkTensors, type TensorsLike } from './inputs.ts';
-import { layoutOptions, type SaveOptions, savingOptions } from './options.ts';
-import { planFile } from './plan.ts';
+import { type CheckedTensor, checkTensors, type TensorsLike } from './inputs.ts';
+import { type CheckedLayout, layoutOptions, type SaveOptions, savingOptions } from './options.ts';
+import { type FilePlan, planFile } from './plan.ts';
+import { type Steps, withPauses } from './steps.ts';
 import { writeTemporary } from './temporary.ts';
 
 /**
@@ -35,7 +36,8 @@ export async function saveFile(
   const layout = layoutOptions(options);
   const saving = savingOptions(options);
   saving.signal?.throwIfAborted();
-  const file = await writeTemporary(planFile(checkTensors(tensors), layout), target, saving);
+  const plan = await withPauses(planTensors(tensors, layout), saving.signal);
+  const file = await writeTemporary(plan, target, saving);
   try {
     saving.signal?.throwIfAborted();
     await file.publish();
@@ -43,4 +45,8 @@ export async function saveFile(
     await file.discard();
     throw error;
   }
+}
+
+function* planTensors(tensors: TensorsLike, layout: CheckedLayout): Steps<FilePlan<CheckedTensor>> {
+  return yield* planFile(yield* checkTensors(tensors), layout);
 }

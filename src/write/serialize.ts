@@ -1,6 +1,7 @@
 import { checkTensors, type TensorsLike } from './inputs.ts';
 import { layoutOptions, type SerializeOptions } from './options.ts';
 import { planFile } from './plan.ts';
+import { atOnce } from './steps.ts';
 
 /**
  * A safetensors file in memory. With no metadata or one key it is byte for byte what the reference
@@ -20,7 +21,7 @@ export function serialize(tensors: TensorsLike, options?: SerializeOptions): Uin
     tensors: sorted,
     positions,
     byteLength,
-  } = planFile(checkTensors(tensors), layout);
+  } = atOnce(planFile(atOnce(checkTensors(tensors)), layout));
   const file = new Uint8Array(byteLength);
   file.set(header);
   for (const [i, { source }] of sorted.entries()) {

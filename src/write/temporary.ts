@@ -6,6 +6,7 @@ import type { CheckedTensor } from './inputs.ts';
 import { type LaneOptions, Lanes } from './lanes.ts';
 import type { CheckedSaving } from './options.ts';
 import type { FilePlan } from './plan.ts';
+import { STEP_TENSORS, type Steps, withPauses } from './steps.ts';
 
 /**
  * The first step of saving: writes a file whole under a temporary name, for the caller to publish or
@@ -57,7 +58,8 @@ async function writeWhole(
   const lanes = new Lanes(file, options);
   await withPath(file.path, () => lanes.write(chunksOf(plan)));
   if (options.stopped()) return;
-  checkSources(plan, holds);
+  await withPauses(checkSources(plan, holds), undefined);
+  if (options.stopped()) return;
   await file.seal();
 }
 
@@ -65,10 +67,12 @@ async function writeWhole(
  * Memory that was moved or freed while the last writes were under way was not what they were to
  * write, nor are the zeros that took the place of lost pages. (The memory of mapped tensors is held.)
  */
-function checkSources({ tensors }: FilePlan<CheckedTensor>, holds: Holds): void {
-  for (const { source } of tensors) {
+function* checkSources({ tensors }: FilePlan<CheckedTensor>, holds: Holds): Steps<void> {
+  for (let i = 0; i < tensors.length; i++) {
+    const { source } = tensors[i];
     if (source.storage === undefined && source.byteLength > 0) source.bytes(0, 1);
     source.assertIntact(source.storage && holds.get(source.storage));
+    if (i % STEP_TENSORS === 0) yield;
   }
 }
 

@@ -6,10 +6,17 @@ import { cut, headerChunks } from './chunks.ts';
 import { Ending } from './ending.ts';
 import { type CheckedSpec, checkPiece, checkSpecs, type Named, type TensorSpec } from './inputs.ts';
 import { Lanes } from './lanes.ts';
-import { type CheckedSaving, layoutOptions, type SaveOptions, savingOptions } from './options.ts';
+import {
+  type CheckedLayout,
+  type CheckedSaving,
+  layoutOptions,
+  type SaveOptions,
+  savingOptions,
+} from './options.ts';
 import { type Pieces, piecesOf } from './pieces.ts';
 import { type FilePlan, planFile } from './plan.ts';
 import type { ByteSource } from './source.ts';
+import { STEP_TENSORS, type Steps, withPauses } from './steps.ts';
 
 /** How far a tensor is. */
 interface Growing {
@@ -19,6 +26,16 @@ interface Growing {
   written: number;
   /** Settled when all that was asked for before is done. */
   queue: Promise<unknown>;
+}
+
+/** The queue of a tensor that nothing was asked for. */
+const NOTHING_BEFORE = Promise.resolve();
+
+/** What a writer is to write. */
+interface WriterPlan {
+  readonly file: FilePlan;
+  readonly byteLength: number;
+  readonly tensors: ReadonlyMap<string, Growing>;
 }
 
 type State = 'open' | 'finishing' | 'finished' | 'failed';
@@ -37,7 +54,7 @@ export class SafetensorsWriter implements AsyncDisposable {
   readonly byteLength: number;
   readonly #file: AtomicFile;
   readonly #lanes: Lanes;
-  readonly #tensors = new Map<string, Growing>();
+  readonly #tensors: ReadonlyMap<string, Growing>;
   readonly #saving: CheckedSaving;
   #state: State = 'open';
   /** Why the writer has failed. */
@@ -48,15 +65,12 @@ export class SafetensorsWriter implements AsyncDisposable {
   #bytes = 0;
 
   /** @internal */
-  constructor(file: AtomicFile, plan: FilePlan, saving: CheckedSaving) {
+  constructor(file: AtomicFile, { byteLength, tensors }: WriterPlan, saving: CheckedSaving) {
     this.path = file.path;
-    this.byteLength = plan.byteLength;
+    this.byteLength = byteLength;
     this.#file = file;
     this.#saving = saving;
-    for (const [i, spec] of plan.tensors.entries()) {
-      const position = plan.positions[i];
-      this.#tensors.set(spec.name, { spec, position, written: 0, queue: Promise.resolve() });
-    }
+    this.#tensors = tensors;
     this.#lanes = new Lanes(file, {
       onWritten: (bytes) => this.#progress(bytes),
       stopped: () => this.#state === 'failed',
@@ -65,8 +79,8 @@ export class SafetensorsWriter implements AsyncDisposable {
   }
 
   /** @internal The header, which comes before everything else. */
-  async begin(plan: FilePlan): Promise<void> {
-    await this.#orFail(() => withPath(this.path, () => this.#lanes.write(headerChunks(plan))));
+  async begin({ file }: WriterPlan): Promise<void> {
+    await this.#orFail(() => withPath(this.path, () => this.#lanes.write(headerChunks(file))));
   }
 
   /**
@@ -106,7 +120,8 @@ export class SafetensorsWriter implements AsyncDisposable {
   async finish(): Promise<void> {
     if (this.#finished) return this.#finished;
     if (this.#state !== 'open') return this.#refuse();
-    const writes = Promise.all(Array.from(this.#tensors.values(), ({ queue }) => queue));
+    const queues = new Set(Array.from(this.#tensors.values(), ({ queue }) => queue));
+    const writes = Promise.all(queues);
     await this.#ending.orEnds(writes);
     if (this.#finished) return this.#finished;
     if (this.#state !== 'open') return this.#refuse();
@@ -254,7 +269,7 @@ export async function createWriter(
   const layout = layoutOptions(options);
   const saving = savingOptions(options);
   saving.signal?.throwIfAborted();
-  const plan = planFile(checkSpecs(specs), layout);
+  const plan = await withPauses(planWriter(specs, layout), saving.signal);
   const { byteLength } = plan;
   const file = await AtomicFile.create(target, { byteLength, fsync: saving.fsync });
   const writer = new SafetensorsWriter(file, plan, saving);
@@ -262,4 +277,16 @@ export async function createWriter(
   saving.signal?.throwIfAborted();
   await writer.begin(plan);
   return writer;
+}
+
+function* planWriter(specs: Named<TensorSpec>, layout: CheckedLayout): Steps<WriterPlan> {
+  const file = yield* planFile(yield* checkSpecs(specs), layout);
+  const tensors = new Map<string, Growing>();
+  for (let i = 0; i < file.tensors.length; i++) {
+    const spec = file.tensors[i];
+    const position = file.positions[i];
+    tensors.set(spec.name, { spec, position, written: 0, queue: NOTHING_BEFORE });
+    if (i % STEP_TENSORS === 0) yield;
+  }
+  return { file, byteLength: file.byteLength, tensors };
 }
