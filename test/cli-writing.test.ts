@@ -10,7 +10,7 @@ import {
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { buildFile, type TensorSource } from './support/build.ts';
-import { interruptCli, runCli } from './support/cli.ts';
+import { interruptCli, runCli, runCliInTerminal, whyNoTerminal } from './support/cli.ts';
 import { INDEX, shardName, u8, writeModel } from './support/models.ts';
 import { writeSparseFile } from './support/sparse.ts';
 import { temporaryFolder } from './support/temporary.ts';
@@ -132,6 +132,9 @@ describe('merge', () => {
     expect(after).toEqual(before);
     expect(readdirSync(folder)).toEqual(['link']);
     expect(await fail(2, 'merge', model)).toContain("required option '-o, --output <file>'");
+    for (const command of ['merge', 'split']) {
+      expect(await fail(2, command, model, '-o', '')).toContain('It must be a path.');
+    }
   });
 
   it('says which shard is bad, and writes nothing', async () => {
@@ -294,6 +297,32 @@ describe('metadata', () => {
     writeFileSync(path, 'no tensors');
     expect(await fail(1, 'metadata', path, '-s', 'k=1')).toContain('ERR_SAFETENSORS_');
     expect(readFileSync(path, 'utf8')).toBe('no tensors');
+  });
+});
+
+describe('a bar tells of the progress of', () => {
+  const reason = whyNoTerminal();
+  if (reason) console.warn(`LEFT OUT: bars of test/cli-writing.test.ts. ${reason}`);
+  /** Has the second be over at once that comes before a bar. */
+  const impatient = `const later = globalThis.setTimeout;
+    globalThis.setTimeout = (work, ms, ...rest) => {
+      if (ms === 1000) queueMicrotask(work);
+      return later(work, ms, ...rest);
+    };`;
+  const env = {
+    NO_COLOR: '1',
+    NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(impatient)}`,
+  };
+
+  it.skipIf(reason).each([
+    ['merging', () => ['merge', newModel(), '-o', join(newFolder(), 'out.safetensors')]],
+    ['splitting', () => ['split', newFile(), '-o', newFolder()]],
+    ['copying', () => ['metadata', newFile(), '-s', 'k=v']],
+  ])('%s', async (label, args) => {
+    const { code, stdout } = await runCliInTerminal(80, args(), env);
+    expect(code, stdout).toBe(0);
+    expect(stdout).toMatch(new RegExp(`${label} .* \\d+% +\\S+ k?B of \\S+ k?B`));
+    expect((await runCliInTerminal(80, args())).stdout).not.toContain(label);
   });
 });
 

@@ -14,7 +14,7 @@ export function addMerge(parent: Command): void {
         'replaced when the new file is whole and on the disk, and not before.',
     )
     .argument('<path>', MODEL_ARGUMENT)
-    .requiredOption('-o, --output <file>', 'the file to write')
+    .requiredOption('-o, --output <file>', 'the file to write', outputPath)
     .option('-j, --json', 'print JSON')
     .addHelpText('after', examples('merge model/ -o model.safetensors'))
     .action((path: string, options: MergeOptions) =>
@@ -35,7 +35,7 @@ export function addSplit(parent: Command): void {
         'when the new one is whole and on the disk, and not before.',
     )
     .argument('<path>', MODEL_ARGUMENT)
-    .requiredOption('-o, --output <folder>', 'the folder to write to')
+    .requiredOption('-o, --output <folder>', 'the folder to write to', outputPath)
     .addOption(
       new Option('-m, --max-shard-size <size>', 'most bytes in a shard, as 2GB or 500MB')
         .argParser(shardSize)
@@ -83,6 +83,11 @@ export function addMetadata(parent: Command): void {
         return EXIT_OK;
       });
     });
+}
+
+function outputPath(text: string): string {
+  if (text === '') throw new InvalidArgumentError('It must be a path.');
+  return text;
 }
 
 const UNITS = 'KMGT';
