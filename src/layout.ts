@@ -4,29 +4,28 @@ export const MAX_SIZE = Number.MAX_SAFE_INTEGER;
 const MAX_U64 = 2n ** 64n - 1n;
 
 /**
- * The product of a shape's dimensions from left to right, or `undefined` when it overflows: when
- * the whole is over 2^53 − 1, or a part of it over 2^64 − 1 (a later 0 does not excuse that, as in
- * the reference).
+ * A product of dimensions from left to right: a bigint while it is over 2^53 − 1, and `undefined`
+ * for good once it was over 2^64 − 1 (a later 0 does not excuse that, as in the reference).
  */
-export function elementCount(shape: Iterable<number>): number | undefined {
-  let product = 1;
-  for (const dimension of shape) {
-    if (dimension === 0) return 0;
-    product *= dimension;
-    // What is over this may be rounded, and what is not is exact.
-    if (product > MAX_SIZE) return exactCount(shape);
+export type Product = number | bigint | undefined;
+
+/** The product with one dimension more. */
+export function times(product: Product, dimension: number): Product {
+  if (typeof product === 'number') {
+    const exact = product * dimension;
+    return exact <= MAX_SIZE ? exact : times(BigInt(product), dimension);
   }
-  return product;
+  if (product === undefined || dimension === 1) return product;
+  const exact = product * BigInt(dimension);
+  if (exact > MAX_U64) return undefined;
+  return exact <= MAX_SIZE ? Number(exact) : exact;
 }
 
-function exactCount(shape: Iterable<number>): number | undefined {
-  let exact = 1n;
-  for (const dimension of shape) {
-    if (dimension === 0) return 0;
-    if (dimension !== 1) exact *= BigInt(dimension);
-    if (exact > MAX_U64) return undefined;
-  }
-  return exact <= MAX_SIZE ? Number(exact) : undefined;
+/** The elements of a shape, or `undefined` when their number overflows: it, or its {@link Product}. */
+export function elementCount(shape: Iterable<number>): number | undefined {
+  let product: Product = 1;
+  for (const dimension of shape) product = times(product, dimension);
+  return typeof product === 'number' ? product : undefined;
 }
 
 /** Whether so many elements fill whole bytes; only F4 and F6 can fail to. */

@@ -13,6 +13,8 @@ export interface HostileFile {
   /** Bytes of data behind the header. */
   dataLength: number;
   header: () => Buffer;
+  /** The code that it is refused with, though its grammar is right; by default it is valid. */
+  refusedWith?: string;
 }
 
 const ENTRIES = 1_750_000;
@@ -21,7 +23,7 @@ const METADATA_KEYS = 8_000_000;
 /** Coprime to {@link SHUFFLED_ENTRIES}: its multiples visit each entry once, far from the last. */
 const STRIDE = 866_029;
 
-/** Headers of about 100 MB that are valid and made to cost as much as they can. */
+/** Headers of about 100 MB whose grammar is right, made to cost as much as they can. */
 export const HOSTILE_FILES: readonly HostileFile[] = [
   {
     id: 'entries',
@@ -80,6 +82,21 @@ export const HOSTILE_FILES: readonly HostileFile[] = [
     dataLength: 4,
     header: () =>
       filled('{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"x":[0', ',1e1', ']}}'),
+  },
+  {
+    name: 'a shape of 49 million elements that are too many for its data',
+    inTarget: false,
+    dataLength: 1,
+    header: () => filled('{"a":{"dtype":"U8","shape":[3', ',1', '],"data_offsets":[0,1]}}'),
+    refusedWith: 'SIZE_MISMATCH',
+  },
+  {
+    name: 'a shape of 49 million elements that overflows',
+    inTarget: false,
+    dataLength: 1,
+    header: () =>
+      filled('{"a":{"dtype":"U8","shape":[9007199254740991,3', ',1', '],"data_offsets":[0,1]}}'),
+    refusedWith: 'OVERFLOW',
   },
 ];
 

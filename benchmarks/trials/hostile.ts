@@ -61,7 +61,7 @@ export const hostile: Trial = {
   title: 'Hostile headers of 100 MB',
   explains: [
     'One open in a fresh process: its time, and its peak of resident memory over that before it.',
-    'Every file is valid, so that the whole of it must be read; then its last byte is spoiled.',
+    'The grammar of each is right, so that the whole of it must be read; then its last byte is spoiled.',
     'With --quick only the first is measured, once.',
     'Rows without a target are other attacks, beyond the five that the target names.',
   ],

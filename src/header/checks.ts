@@ -1,9 +1,11 @@
 import { DTYPES } from '../dtypes.ts';
 import type { ErrorName } from '../errors.ts';
-import { byteCount, elementCount } from '../layout.ts';
+import { byteCount } from '../layout.ts';
 import { HEADER_PADDING } from './bytes.ts';
 import type { Columns } from './columns.ts';
+import { readElementCount } from './entry.ts';
 import { EntryFault, HeaderFault } from './fault.ts';
+import { JsonScanner } from './json.ts';
 import { readShape } from './shape.ts';
 import { FITS, OVERFLOW, SUBBYTE_SIZE } from './size.ts';
 
@@ -71,7 +73,9 @@ function sizeError(bytes: Buffer, columns: Columns, entry: number): EntryFault {
         'its elements do not fill whole bytes',
       );
     default: {
-      const elements = elementCount(readShape(bytes, shapeStarts[entry])) ?? Number.NaN;
+      const scanner = new JsonScanner(bytes);
+      scanner.pos = shapeStarts[entry];
+      const elements = readElementCount(scanner) ?? Number.NaN;
       const expected = byteCount(elements, DTYPES[dtypes[entry]].bits);
       const problem = `expected ${expected} bytes, found ${ends[entry] - begins[entry]}`;
       return entryError(bytes, columns, entry, 'SIZE_MISMATCH', problem);

@@ -1,6 +1,6 @@
 import { DTYPES } from '../dtypes.ts';
 import { quoteName } from '../escape.ts';
-import { elementCount, MAX_SIZE } from '../layout.ts';
+import { type Product, times } from '../layout.ts';
 import type { Columns } from './columns.ts';
 import { HeaderFault } from './fault.ts';
 import {
@@ -12,7 +12,6 @@ import {
   OPEN_BRACE,
   OPEN_BRACKET,
 } from './json.ts';
-import { readShape } from './shape.ts';
 import { sizeVerdict } from './size.ts';
 
 /** Arrays and objects open around a field of an entry: the header and the entry. */
@@ -88,20 +87,20 @@ function readDtype(scanner: JsonScanner): number {
   throw new HeaderFault('UNKNOWN_DTYPE', `unknown dtype ${quoteName(name)}`, scanner.stringStart);
 }
 
-/** Passes over a shape, up to and with its closing bracket: its elements, undefined on overflow. */
-function readElementCount(scanner: JsonScanner): number | undefined {
-  const start = scanner.pos;
+/**
+ * Passes over a shape, up to and with its closing bracket: its elements, undefined on overflow. Keeps
+ * no dimension, of which a header may have tens of millions.
+ */
+export function readElementCount(scanner: JsonScanner): number | undefined {
   if (scanner.next() === CLOSE_BRACKET) {
     scanner.pos++;
     return 1;
   }
-  let elements = 1;
-  let exact = true;
+  let product: Product = 1;
   do {
-    elements *= scanner.integer('a dimension');
-    exact &&= elements <= MAX_SIZE;
+    product = times(product, scanner.integer('a dimension'));
   } while (scanner.more(CLOSE_BRACKET));
-  return exact ? elements : elementCount(readShape(scanner.bytes, start));
+  return typeof product === 'number' ? product : undefined;
 }
 
 function readOffset(scanner: JsonScanner, delimiter: number): number {
