@@ -1,4 +1,4 @@
-import { truncateSync, writeFileSync } from 'node:fs';
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { type Container, deserialize, safeOpen, safeOpenSync } from '../src/index.ts';
 import type { Holdings } from './children/support/process.ts';
@@ -147,6 +147,13 @@ describe('check()', () => {
   });
 });
 
+/** How many mappings a process may have; undefined where that has no limit, or none that is soon met. */
+function mostMappings(): number | undefined {
+  if (process.platform !== 'linux') return undefined;
+  const most = Number(readFileSync('/proc/sys/vm/max_map_count', 'utf8'));
+  return most <= 2 ** 17 ? most : undefined;
+}
+
 /** Child processes, because a mistake here is a crash, a leak or a hang. */
 describe('memory', () => {
   const OPENS = rounds(100_000);
@@ -211,6 +218,27 @@ describe('memory', () => {
     expect(report.open).toBe(500);
     if (process.platform === 'linux') expect(report.descriptors).toBeLessThan(100);
   });
+
+  const mappings = mostMappings();
+  if (mappings === undefined)
+    console.warn('lifetime: too many mappings is left out: so many may be');
+  it.runIf(mappings)(
+    'files that are never closed are refused before they take every mapping of the process',
+    async () => {
+      const report = await childReport<object>('never-closed', [makeFile(bytes), `${mappings}`], {
+        nodeFlags: ['--expose-gc'],
+        timeoutMs: 200_000,
+      });
+      expect(report).toEqual({
+        open: expect.any(Number),
+        code: 'EMFILE',
+        syscall: 'mmap',
+        arrays: 100,
+        after: 'mmap',
+      });
+    },
+    200_000,
+  );
 
   it('workers may be terminated at any moment', async () => {
     const held = await childReport<Holdings[]>(

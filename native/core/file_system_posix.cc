@@ -67,7 +67,7 @@ bool IsRiskyToMap(const std::string& path) {
   return statfs(path.c_str(), &info) == 0 && IsRisky(info);
 }
 
-// ENODEV: the file system has no mmap; ENOMEM: no addresses, or too many mappings.
+// ENODEV: the file system has no mmap; ENOMEM: no addresses. Not EMFILE: too many mappings.
 bool IsMapRefusal(int error) { return error == ENODEV || error == ENOMEM; }
 
 }  // namespace safetensors

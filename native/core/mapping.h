@@ -31,7 +31,8 @@ class Mapping {
 
   // Maps the first `length` bytes of `file` at `offset` (a multiple of the page size) of the range.
   // Copy-on-write: a write to these pages stays in this process and never reaches the file.
-  // Threads may map at once where their ranges share no page.
+  // Threads may map at once where their ranges share no page. EMFILE: the process has as many files
+  // mapped as it may.
   Status MapFile(const File& file, uint64_t length, uint64_t offset);
 
   // Guards all files in the range against the loss of their pages, from when this returns. Once,

@@ -2,7 +2,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <fstream>
 #include <limits>
 #include <utility>
 
@@ -33,6 +35,38 @@ bool TellsResidency(const File& file) {
 #endif
 }
 
+// Files that are mapped now, in all ranges of the process. Each takes one of the mappings that the
+// system allows a process.
+std::atomic<uint64_t> mapped_files = 0;
+
+// A share of those mappings is left to everybody else: a process without any cannot make its heap
+// larger, nor V8 its own, and ends. Files that nobody closed come close to it in a loop that gives
+// their finalizers no turn.
+uint64_t MostMappedFiles() {
+#ifdef __linux__
+  static const uint64_t most = [] {
+    uint64_t mappings = 65530;  // Linux's default, where it does not tell
+    std::ifstream("/proc/sys/vm/max_map_count") >> mappings;
+    return mappings - mappings / 8;
+  }();
+  return most;
+#else
+  return std::numeric_limits<uint64_t>::max();
+#endif
+}
+
+// Why mmap failed. ENOMEM has two meanings. Where not a page can be mapped any more, it is that
+// there are too many mappings: reading files instead would only use up what is left.
+Status MapFailure() {
+  const int error = errno;
+  if (error != ENOMEM) return Status::System(error, "mmap");
+  const uint64_t bytes = Mapping::PageBytes();
+  void* const page = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANON, -1, 0);
+  if (page == MAP_FAILED) return Status::System(EMFILE, "mmap");
+  munmap(page, bytes);
+  return Status::System(error, "mmap");
+}
+
 }  // namespace
 
 Result<std::shared_ptr<Mapping>> Mapping::Reserve(uint64_t length) {
@@ -46,7 +80,7 @@ Result<std::shared_ptr<Mapping>> Mapping::Reserve(uint64_t length) {
   // model larger than memory could not be opened.
   void* const base =
       mmap(nullptr, length, PROT_NONE, MAP_PRIVATE | MAP_ANON | MAP_NORESERVE, -1, 0);
-  if (base == MAP_FAILED) return Status::System(errno, "mmap");
+  if (base == MAP_FAILED) return MapFailure();
   return std::shared_ptr<Mapping>(
       std::make_shared<Reserved>(static_cast<std::byte*>(base), length));
 }
@@ -54,20 +88,31 @@ Result<std::shared_ptr<Mapping>> Mapping::Reserve(uint64_t length) {
 uint64_t Mapping::PageBytes() { return static_cast<uint64_t>(sysconf(_SC_PAGESIZE)); }
 
 Mapping::~Mapping() {
+  const size_t files = files_.size();
   files_.clear();  // before it is unmapped: see FaultGuard
   if (length_ > 0) munmap(base_, length_);
+  mapped_files -= files;
 }
 
 Status Mapping::MapFile(const File& file, uint64_t length, uint64_t offset) {
   if (!Contains(offset, length)) return Status::System(EINVAL, "mmap");
   if (length == 0) return Status::Ok();
 
+  if (++mapped_files > MostMappedFiles()) {
+    --mapped_files;
+    return Status::System(EMFILE, "mmap");
+  }
   // Readable and writable, but private: a stray write from JavaScript makes a private copy of its
   // page; with PROT_READ alone it would kill the process.
   void* const mapped = mmap(At(offset), length, PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, file.descriptor(), 0);
   if (mapped == MAP_FAILED) return Status::System(errno, "mmap");
   if (!TellsResidency(file)) tells_residency_.store(false, std::memory_order_relaxed);
+  if (mapped == MAP_FAILED) {
+    const Status failure = MapFailure();
+    --mapped_files;
+    return failure;
+  }
   const std::lock_guard one_at_a_time(mapping_files_);
   files_.push_back({offset, length, {}});
   return Status::Ok();
