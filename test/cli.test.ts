@@ -176,6 +176,42 @@ describe('inspect', () => {
     expect(await shownNames(path, '-f', '')).toEqual(['""']);
   });
 
+  it.each([
+    ['l.{1..10}.w', 1, 10, ['l.0.w', 'l.11.w', 'l.100.w', 'l.1.10.w']],
+    ['l.{8..12}.w', 8, 12, ['l.7.w', 'l.13.w', 'l.1.w', 'l.2.w']],
+    ['l.{12..8}.w', 8, 12, ['l.7.w', 'l.13.w']],
+  ])('takes %s for all numbers of the range, and for no others', async (glob, from, to, others) => {
+    const names = Array.from({ length: to - from + 1 }, (_, i) => `l.${from + i}.w`);
+    const path = makeFile(fileBytes([...others, ...names].map((name) => bytesOf(name))));
+    expect(await shownNames(path, '-f', glob)).toEqual(names);
+    expect(await shownNames(path, '-f', `!${glob}`)).toEqual(others);
+  });
+
+  it('takes ranges as bash does: with zeros, steps, signs and letters, one in another', async () => {
+    const names = ['01', '1', '4', '-2', '-10', '10', 'b', 'd', '{1..x}'];
+    const path = makeFile(fileBytes(names.map((name) => bytesOf(name))));
+    const shown = (glob: string) => shownNames(path, '-f', glob);
+    expect(await shown('{01..10}')).toEqual(['01', '10']);
+    expect(await shown('{1..10..3}')).toEqual(['1', '4', '10']);
+    expect(await shown('{-10..2..4}')).toEqual(['-2', '-10']);
+    expect(await shown('{a..c}')).toEqual(['b']);
+    expect(await shown('{d,{1..3}}')).toEqual(['1', 'd']);
+  });
+
+  it.each([
+    ['{1..x}', '{1..x} is no range from a number to a number, or from a letter to a letter'],
+    ['{aa..bb}', '{aa..bb} is no range from a number to a number, or from a letter to a letter'],
+    ['{1..100000}', '{1..100000} stands for 100000 names; at most 1000 are allowed'],
+  ])('refuses a range that it has no answer for: %s', async (glob, message) => {
+    const { code, stdout, stderr } = await runCli(['inspect', model, '--filter', glob]);
+    expect({ code, stdout, stderr }).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `error: --filter: ${message}
+`,
+    });
+  });
+
   it('totals what the filter lets through, of how much', async () => {
     const stdout = await inspect(model, '--filter', '*.mlp.weight');
     expect(stdout.split('\n')[1]).toMatch(

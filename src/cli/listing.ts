@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import picomatch from 'picomatch';
 import type { Dtype, SafetensorsModel } from '../index.ts';
+import { bracePattern } from './brace-range.ts';
 import { compareNatural } from './natural-order.ts';
 
 /** Longest name that braces and the like are matched against; published ones stay under 200. */
@@ -83,8 +84,17 @@ function isExclusion(glob: string): boolean {
 
 function matcher(glob: string): (name: string) => boolean {
   if (/^[^[\]{}()!+@\\|]*$/.test(glob)) return (name) => matchesWildcards(name, glob);
-  const options = { dot: true, bash: true, windows: false, strictSlashes: true, flags: 's' };
-  const pattern = picomatch.makeRe(glob, options);
+  const pattern = picomatch.makeRe(glob, {
+    dot: true,
+    bash: true,
+    windows: false,
+    strictSlashes: true,
+    flags: 's',
+    // What it makes of a range by itself is right for single characters alone. Behind the parts it passes
+    // its options.
+    expandRange: (...parts: unknown[]) =>
+      bracePattern(parts.filter((part) => typeof part === 'string')),
+  });
   return (name) => name === glob || (name.length <= PATTERN_NAME_UNITS && pattern.test(name));
 }
 
