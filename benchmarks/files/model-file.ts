@@ -39,18 +39,20 @@ export function headerOf(
 
 /**
  * The header of a small file whose entries are byte for byte as long, and as many, as those of
- * `specs`: every tensor has one element, and its name is longer by what that saves.
+ * `specs`, and as different: of each shape the last dimension stays, so that there are as many numbers to
+ * read and few that repeat. The others are 1, and a name is longer by what they and the offsets save.
  */
 export function smallHeaderLike(specs: Iterable<TensorSpec>): Header {
   let largeEnd = 0;
   let end = 0;
   const entries: string[] = [];
-  for (const { name, dtype, shape } of specs) {
+  for (const spec of specs) {
+    const { name, dtype, shape } = spec;
     const [largeBegin, begin] = [largeEnd, end];
-    const ones = shape.map(() => 1);
-    largeEnd += shape.reduce((a, b) => a * b, BYTES_PER_ELEMENT[dtype]);
-    end += BYTES_PER_ELEMENT[dtype];
-    const small = entry(dtype, ones, begin, end);
+    const smallShape = shape.map((length, axis) => (axis === shape.length - 1 ? length : 1));
+    largeEnd += bytesOf(spec);
+    end += bytesOf({ ...spec, shape: smallShape });
+    const small = entry(dtype, smallShape, begin, end);
     const saved = entry(dtype, shape, largeBegin, largeEnd).length - small.length;
     entries.push(`${JSON.stringify(name + '_'.repeat(saved))}:${small}`);
   }

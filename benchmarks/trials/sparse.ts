@@ -100,7 +100,8 @@ export const sparse: Trial = {
   name: 'sparse',
   title: 'A sparse file of 685 GB',
   explains: [
-    'The small file of the target has as many tensors and as long a header: the size of the data is all that differs.',
+    'The small file of the target has 0.3 GB, as many tensors and as long a header: last dimensions are those of the large',
+    'file, the others are 1; what these and shorter offsets save is in the names.',
     'The last element of the last tensor, in the last page of the file, must read 0.',
   ],
   run: async (setting) => {
