@@ -90,9 +90,9 @@ function showComparison(comparison: Comparison): void {
   console.log(heading('This package, and fs.readFile with typed arrays over its buffer'));
   console.log(comparisonTable(comparison));
   const notes = `
-  Times run from the start of opening, which loads the native addon too. Medians
-  of ${rounds} rounds, each in its own process; all read the same bytes (checksum
-  ${checksum}). The file is in the page cache; a cold one adds the disk's time.
+  Times run from the start of opening, when all modules are loaded, the native addon
+  with them. Medians of ${rounds} rounds, each in its own process; all read the same bytes
+  (checksum ${checksum}). The file is in the page cache; a cold one adds the disk's time.
 
   RSS and PSS of one process count the pages of the file that it has mapped.
   The kernel keeps those once for all processes, and drops them when memory is
