@@ -29,6 +29,9 @@ export class SafetensorsFile extends Container {
 
   /** @internal Made by {@link safeOpen}. */
   constructor(opening: Opening) {
+    if (!(opening instanceof Opening)) {
+      throw new TypeError('a SafetensorsFile is made by safeOpen and safeOpenSync');
+    }
     const { identity, storage } = opening.finish();
     super(opening.path, identity.size, storage);
     this.#storage = storage;

@@ -1,12 +1,6 @@
 import { types } from 'node:util';
 import { Container } from './container.ts';
-import {
-  allocateHeader,
-  BLANK_PIECE_BYTES,
-  isBlank,
-  LENGTH_BYTES,
-  LONG_HEADER_BYTES,
-} from './header/bytes.ts';
+import { allocateHeader, BLANK_PIECE_BYTES, HeaderEnd, LENGTH_BYTES } from './header/bytes.ts';
 import { parseHeader } from './header/parse.ts';
 import { headerLength, PREAMBLE_BYTES } from './header/preamble.ts';
 import type { HeaderTable } from './header/table.ts';
@@ -25,6 +19,9 @@ export class SafetensorsMemory extends Container {
 
   /** @internal Made by {@link deserialize}. */
   constructor(byteLength: number, storage: MemoryStorage) {
+    if (!(storage instanceof MemoryStorage)) {
+      throw new TypeError('a SafetensorsMemory is made by deserialize');
+    }
     super(undefined, byteLength, storage);
     this.#storage = storage;
   }
@@ -49,26 +46,18 @@ export function deserialize(bytes: Uint8Array, options?: ParseOptions): Safetens
   const { byteLength } = bytes;
   const preamble = Buffer.from(bytes.subarray(0, PREAMBLE_BYTES));
   const length = headerLength(preamble, byteLength, { maxHeaderBytes });
-  let headerEnd = LENGTH_BYTES + length;
-  if (length > LONG_HEADER_BYTES) headerEnd = withoutBlanks(bytes, headerEnd);
+  const end = new HeaderEnd(length);
+  for (let at = end.nextPiece; at !== undefined; at = end.nextPiece) {
+    end.look(bytes.subarray(at, at + BLANK_PIECE_BYTES));
+  }
   // A copy of our own: what was checked cannot change afterwards, not even in shared memory.
-  const header = allocateHeader(headerEnd - LENGTH_BYTES);
-  header.set(bytes.subarray(LENGTH_BYTES, headerEnd));
+  const header = allocateHeader(end.value - LENGTH_BYTES);
+  header.set(bytes.subarray(LENGTH_BYTES, end.value));
   const table = parseHeader(header, {
     dataLength: byteLength - LENGTH_BYTES - length,
     duplicates,
   });
   return new SafetensorsMemory(byteLength, new MemoryStorage(table, bytes, LENGTH_BYTES + length));
-}
-
-/** Where a long header ends, blanks left out in whole pieces. */
-function withoutBlanks(bytes: Uint8Array, headerEnd: number): number {
-  let end = headerEnd;
-  while (end - LENGTH_BYTES > BLANK_PIECE_BYTES) {
-    if (!isBlank(bytes.subarray(end - BLANK_PIECE_BYTES, end))) break;
-    end -= BLANK_PIECE_BYTES;
-  }
-  return end;
 }
 
 class MemoryStorage extends BufferStorage {

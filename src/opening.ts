@@ -3,9 +3,8 @@ import {
   allocateHeader,
   BLANK_PIECE_BYTES,
   HEADER_PADDING,
-  isBlank,
+  HeaderEnd,
   LENGTH_BYTES,
-  LONG_HEADER_BYTES,
 } from './header/bytes.ts';
 import { parseHeader } from './header/parse.ts';
 import { headerLength, PREAMBLE_BYTES } from './header/preamble.ts';
@@ -67,8 +66,7 @@ export class Opening {
   #prefix: Buffer = Buffer.alloc(0);
   /** Where the header ends in the file, and where what is needed of it does. */
   #dataStart = 0;
-  #headerEnd = 0;
-  #seeksBlanks = false;
+  #headerEnd = new HeaderEnd(0);
   /** With its padding. */
   #header: Buffer | undefined;
 
@@ -111,8 +109,7 @@ export class Opening {
     const { maxHeaderBytes } = this.#options;
     const length = headerLength(this.#prefix, opened.size, { maxHeaderBytes, path: this.path });
     this.#dataStart = LENGTH_BYTES + length;
-    this.#headerEnd = this.#dataStart;
-    this.#seeksBlanks = length > LONG_HEADER_BYTES;
+    this.#headerEnd = new HeaderEnd(length);
     const padded = this.#dataStart + HEADER_PADDING;
     if (keepsPrefix && this.#dataStart <= opened.prefixBytes && padded <= prefix.length) {
       this.#header = prefix.subarray(LENGTH_BYTES, padded).fill(0, length);
@@ -121,24 +118,21 @@ export class Opening {
 
   /** What must be read next; undefined when the header is whole. */
   nextRead(): HeaderRead | undefined {
-    if (this.#seeksBlanks) {
-      const target = Buffer.allocUnsafeSlow(BLANK_PIECE_BYTES);
-      return { position: this.#headerEnd - BLANK_PIECE_BYTES, target };
+    const position = this.#headerEnd.nextPiece;
+    if (position !== undefined) {
+      return { position, target: Buffer.allocUnsafeSlow(BLANK_PIECE_BYTES) };
     }
     if (this.#header !== undefined) return undefined;
-    this.#header = allocateHeader(this.#headerEnd - LENGTH_BYTES);
-    const copied = this.#prefix.copy(this.#header, 0, LENGTH_BYTES, this.#headerEnd);
+    const headerEnd = this.#headerEnd.value;
+    this.#header = allocateHeader(headerEnd - LENGTH_BYTES);
+    const copied = this.#prefix.copy(this.#header, 0, LENGTH_BYTES, headerEnd);
     const target = this.#header.subarray(copied, -HEADER_PADDING);
     return target.length > 0 ? { position: LENGTH_BYTES + copied, target } : undefined;
   }
 
   received(bytes: number, { target }: HeaderRead): void {
     if (bytes < target.length) throw this.#shrunk();
-    if (!this.#seeksBlanks) return;
-    this.#seeksBlanks = isBlank(target);
-    if (!this.#seeksBlanks) return;
-    this.#headerEnd -= BLANK_PIECE_BYTES;
-    this.#seeksBlanks = this.#headerEnd - LENGTH_BYTES > BLANK_PIECE_BYTES;
+    if (this.#headerEnd.nextPiece !== undefined) this.#headerEnd.look(target);
   }
 
   /** The header, when it is whole. */

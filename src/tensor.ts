@@ -4,7 +4,7 @@ import { type Encoded, toFloat32, toFloat32Async } from './decode/to-float32.ts'
 import type { Dtype, DtypeInfo, TensorData } from './dtypes.ts';
 import { elementsIn } from './layout.ts';
 import { planSlice, type SlicePlan, type SliceRange } from './slice.ts';
-import type { Storage } from './storage/storage.ts';
+import { Storage } from './storage/storage.ts';
 import { TensorSource } from './write/source.ts';
 
 /** Where the bytes of a tensor are. */
@@ -60,6 +60,7 @@ export class Tensor<D extends Dtype = Dtype> {
 
   /** @internal Tensors come from containers. */
   constructor(storage: Storage, entry: number, name?: string, part?: TensorPart) {
+    if (!(storage instanceof Storage)) throw new TypeError('tensors come from containers');
     this.#storage = storage;
     this.#entry = entry;
     this.#part = part;

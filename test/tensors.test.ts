@@ -8,9 +8,11 @@ import {
   type Dtype,
   deserialize,
   loadFile,
+  SafetensorsFile,
+  SafetensorsMemory,
   safeOpen,
   safeOpenSync,
-  type Tensor,
+  Tensor,
 } from '../src/index.ts';
 import { ALL_DTYPES, buildFile, patternBytes, rawFile, tensorBytes } from './support/build.ts';
 import { fileMaker } from './support/temporary.ts';
@@ -229,6 +231,41 @@ describe.each(Object.entries(ways))('%s', (_, open) => {
     expect(inspect(container)).toContain('closed: true');
     expect(inspect(tensor)).toContain("dtype: 'BF16'");
   });
+});
+
+describe('a long name', () => {
+  const long = 'é\u{1f600}x'.repeat(20_000);
+  const file = buildFile([{ name: long, dtype: 'U8', shape: [1], data: patternBytes(1) }]);
+
+  it('is found, and no other that is as long', () => {
+    const container = deserialize(file);
+    expect(container.getTensor(long).name).toBe(long);
+    for (const other of [`${long}x`, long.slice(1), `X${long.slice(1)}`, `${long.slice(0, -1)}y`]) {
+      expect(container.has(other)).toBe(false);
+    }
+  });
+
+  it('leaves no memory behind, and takes none where no name can be as long', () => {
+    const container = deserialize(buildFile([]));
+    const before = process.memoryUsage().arrayBuffers;
+    expect(container.has('x'.repeat(2 ** 24))).toBe(false);
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2 ** 20);
+  });
+});
+
+it('containers and tensors are made by functions alone', () => {
+  for (const [Class, maker] of [
+    [SafetensorsFile, /^a SafetensorsFile is made by safeOpen/],
+    [SafetensorsMemory, /^a SafetensorsMemory is made by deserialize/],
+    [Tensor, /^tensors come from containers/],
+  ] as const) {
+    // The declarations hide what the constructors take.
+    const make = Class as unknown as new (...made: unknown[]) => unknown;
+    for (const made of [[], [null], [{}, {}]]) {
+      expect(() => new make(...made)).toThrow(TypeError);
+      expect(() => new make(...made)).toThrow(maker);
+    }
+  }
 });
 
 describe('bytes at an odd place in their buffer', () => {

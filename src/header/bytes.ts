@@ -16,7 +16,7 @@ export function allocateHeader(length: number): Buffer {
  * longer than any published one: their memory is then not needed.
  */
 export const BLANK_PIECE_BYTES = 2 ** 20;
-export const LONG_HEADER_BYTES = 32 * BLANK_PIECE_BYTES;
+const LONG_HEADER_BYTES = 32 * BLANK_PIECE_BYTES;
 
 let blanks: Buffer | undefined;
 
@@ -24,4 +24,32 @@ let blanks: Buffer | undefined;
 export function isBlank(piece: Uint8Array): boolean {
   blanks ??= Buffer.alloc(BLANK_PIECE_BYTES, ' ');
   return piece.length === BLANK_PIECE_BYTES && blanks.equals(piece);
+}
+
+/** Where a header ends in its file, pieces of blanks left out that are looked at from behind. */
+export class HeaderEnd {
+  #value: number;
+  #seeksBlanks: boolean;
+
+  constructor(length: number) {
+    this.#value = LENGTH_BYTES + length;
+    this.#seeksBlanks = length > LONG_HEADER_BYTES;
+  }
+
+  get value(): number {
+    return this.#value;
+  }
+
+  /** Where the piece begins that is to be looked at next; undefined when none is. */
+  get nextPiece(): number | undefined {
+    return this.#seeksBlanks ? this.#value - BLANK_PIECE_BYTES : undefined;
+  }
+
+  /** Looks at that piece. */
+  look(piece: Uint8Array): void {
+    this.#seeksBlanks = isBlank(piece);
+    if (!this.#seeksBlanks) return;
+    this.#value -= BLANK_PIECE_BYTES;
+    this.#seeksBlanks = this.#value - LENGTH_BYTES > BLANK_PIECE_BYTES;
+  }
 }

@@ -6,12 +6,15 @@ import { readShape } from './shape.ts';
 
 const encoder = new TextEncoder();
 
-/** A name that is looked for, as UTF-8. */
-let scratch = new Uint8Array(1024);
-let scratchView = new DataView(scratch.buffer);
+/** Whole words are read of a name that is looked for. */
+const NAME_PADDING = 3;
 
-/** Whole words are read of it. */
-const SCRATCH_PADDING = 3;
+/** The most bytes that a UTF-16 unit takes in UTF-8. */
+const UNIT_BYTES = 3;
+
+/** A name that is looked for, as UTF-8, unless it is a long one. */
+const scratch = new Uint8Array(1024);
+const scratchView = new DataView(scratch.buffer);
 
 /**
  * A header that has passed every check, kept as it came: numbers in typed arrays, text in the
@@ -49,14 +52,19 @@ export class HeaderTable {
 
   /** The entry of a name, or -1. */
   indexOf(name: string): number {
+    // In UTF-8 it is no shorter: no header that is shorter has it, and it need not be encoded.
+    if (name.length > this.#bytes.length) return -1;
     // Encoding would turn a lone surrogate into U+FFFD, and find a tensor of another name.
     if (!name.isWellFormed()) return -1;
-    const longest = 3 * name.length + SCRATCH_PADDING;
-    if (scratch.length < longest) {
-      scratch = new Uint8Array(2 * longest);
-      scratchView = new DataView(scratch.buffer);
-    }
+    const longest = UNIT_BYTES * name.length + NAME_PADDING;
+    if (longest > scratch.length) return this.#indexOfLong(name, new Uint8Array(longest));
     return this.#index.find(scratchView, 0, encoder.encodeInto(name, scratch).written);
+  }
+
+  /** In memory of its own, which goes again. */
+  #indexOfLong(name: string, utf8: Uint8Array): number {
+    const { written } = encoder.encodeInto(name, utf8);
+    return this.#index.find(new DataView(utf8.buffer), 0, written);
   }
 
   name(entry: number): string {
