@@ -78,3 +78,18 @@ it('every adapter is exported by its name', () => {
     });
   }
 });
+
+it('the README names every export of the package, but options that each function says of itself', () => {
+  const index = readFileSync(`${root}src/index.ts`, 'utf8');
+  const exported = [...index.matchAll(/^export (?:type )?\{([^}]*)\}/gm)].flatMap(([, list]) =>
+    list.split(',').flatMap((item) => item.trim().split(' ').at(-1) || []),
+  );
+  expect(exported).toEqual(expect.arrayContaining(['safeOpen', 'Backend', 'AnyTensor']));
+  const readme = readFileSync(`${root}README.md`, 'utf8');
+  const named = new Set(
+    [...readme.matchAll(/`[^`\n]+`/g)].flatMap(([code]) => code.match(/\w+/g) ?? []),
+  );
+  const isNamed = (name: string) =>
+    named.has(name) || (name.endsWith('Async') && named.has(name.slice(0, -'Async'.length)));
+  expect(exported.filter((name) => !name.endsWith('Options') && !isNamed(name))).toEqual([]);
+});
