@@ -4,7 +4,6 @@ import type { ByteReader } from './mapped-checkpoint.ts';
 import type { PickleStream } from './pickle/stream.ts';
 import type { Trace } from './pickle/trace.ts';
 import { PyDict, PyList, type Value } from './pickle/values.ts';
-import { storagesOf } from './tree.ts';
 
 /** `MAGIC_NUMBER` and `PROTOCOL_VERSION` of torch/serialization.py. */
 const MAGIC = 0x1950a86a20f9469cfc6cn;
@@ -36,14 +35,15 @@ export async function readLegacy(
     throw malformed(path, 'no description of the machine that wrote it');
   }
   const root = await stream.next(trace);
+  // Those of tensors that are refused by name, and of what is left out, are in the file too.
+  const expected = stream.storages;
   const keys = await stream.next(trace);
   if (!(keys instanceof PyList)) throw malformed(path, 'no list of its storages');
-  const expected = storagesOf(root);
   const storages = new Map<string, StoragePlace>();
   for (const key of keys.items) {
     const storage = typeof key === 'string' ? expected.get(key) : undefined;
     if (storage === undefined || typeof key !== 'string' || storages.has(key)) {
-      throw malformed(path, 'a key of a storage that no tensor has, or twice');
+      throw malformed(path, 'a key of a storage that its pickle does not name, or twice');
     }
     if (stream.at + COUNT_BYTES > file.size) throw malformed(path, `storage "${key}" is not there`);
     const count = (await file.read(stream.at, stream.at + COUNT_BYTES)).readBigUInt64LE();

@@ -3,17 +3,7 @@ import { SafetensorsError } from '../index.ts';
 import { describe } from './describe.ts';
 import { malformed } from './fault.ts';
 import { repeatedKey } from './pickle/keys.ts';
-import {
-  PyArray,
-  PyCall,
-  PyDict,
-  PyList,
-  PySet,
-  PyStorage,
-  PyTensor,
-  PyTuple,
-  type Value,
-} from './pickle/values.ts';
+import { PyArray, PyDict, PyList, PyTensor, PyTuple, type Value } from './pickle/values.ts';
 
 /** A tensor of a checkpoint, before anything of it is checked. */
 export type Leaf = PyTensor | PyArray;
@@ -91,29 +81,6 @@ export function flatten(root: Value, key: string | undefined, path: string): Fla
     }
   }
   return { key: part.key, tensors, others, leftOut: part.leftOut ?? [] };
-}
-
-/** All storages that a value has anything to do with, by key. */
-export function storagesOf(root: Value): Map<string, PyStorage> {
-  const storages = new Map<string, PyStorage>();
-  const seen = new Set<Value>();
-  const open: Value[] = [root];
-  while (open.length > 0) {
-    const value = open.pop() as Value;
-    if (typeof value !== 'object' || value === null || seen.has(value)) continue;
-    seen.add(value);
-    if (value instanceof PyTensor) {
-      if (typeof value.fields !== 'string') open.push(value.fields.storage);
-    } else if (value instanceof PyStorage) storages.set(value.key, value);
-    else if (value instanceof PyCall) open.push(value.callable, value.args);
-    else if (value instanceof PyDict) {
-      for (const key of value.keys) open.push(key);
-      for (const item of value.values) open.push(item);
-    } else if (value instanceof PyTuple || value instanceof PyList || value instanceof PySet) {
-      for (const item of value.items) open.push(item);
-    }
-  }
-  return storages;
 }
 
 function usualPart(root: Value): { key: string; value: Value; leftOut?: string[] } {

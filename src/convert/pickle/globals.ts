@@ -23,6 +23,12 @@ import {
 /** What a call of a name on the list comes to; `undefined` for arguments that it is not on the list with. */
 type Call = (args: readonly Value[], site: CallSite) => Value | undefined;
 
+/** How the numbers of quantised tensors are meant. */
+const QSCHEMES = [
+  ...['per_tensor_affine', 'per_tensor_symmetric'],
+  ...['per_channel_affine', 'per_channel_symmetric', 'per_channel_affine_float_qparams'],
+];
+
 /** Names that pass as values and stand for nothing when they are called. */
 const NAMES = [
   'torch.Tensor',
@@ -32,12 +38,21 @@ const NAMES = [
   'torch.UntypedStorage',
   'torch.storage.UntypedStorage',
   'torch.storage.TypedStorage',
+  'torch.nested._internal.nested_tensor.NestedTensor',
   'numpy.ndarray',
   ...['int', 'float', 'bool', 'str'].flatMap((name) => [`builtins.${name}`, `__builtin__.${name}`]),
   ...Array.from(STORAGE_TYPES.keys(), (name) => `torch.${name}`),
   ...Array.from(STORAGE_TYPES.keys(), (name) => `torch.cuda.${name}`),
   ...Array.from(TORCH_DTYPES.keys(), (name) => `torch.${name}`),
+  ...QSCHEMES.map((name) => `torch.${name}`),
 ];
+
+/** Protocol 4 names memory formats by where Python finds them first, which is a module of PyTorch's that imports it. */
+const MEMORY_FORMATS: ReadonlySet<string> = new Set(
+  ['contiguous_format', 'preserve_format', 'channels_last', 'channels_last_3d'].map(
+    (name) => `torch._utils\ntorch.${name}`,
+  ),
+);
 
 /** Classes of Python itself, under the names of both of its versions. */
 const BUILTINS: Readonly<Record<string, Call>> = {
@@ -66,6 +81,8 @@ const CALLS: ReadonlyMap<string, Call> = new Map<string, Call>([
   ['torch.Size', ([sizes]) => (sizes instanceof PyTuple ? sizes : undefined)],
   ['torch.device', (args) => named('device', args)],
   ['torch.serialization._get_layout', (args) => named('layout', args)],
+  // Of nested tensors: attributes of its own, and nothing else.
+  ['torch._dynamo.decorators._DimRange', (args) => (args.length === 0 ? new PyDict() : undefined)],
   ...REBUILDS.map((name): [string, Call] => [name, (args, site) => rebuild(name, args, site)]),
   ...Array.from(UNSUPPORTED_REBUILDS, ([name, kind]): [string, Call] => [
     name,
@@ -79,7 +96,8 @@ const LISTED: ReadonlySet<string> = new Set([...NAMES, ...CALLS.keys()]);
 /** Whether a name is one of those that checkpoints are made of. */
 export function isListed({ module, name, path }: PyGlobal): boolean {
   // "a.b" of "c" is not "b.c" of "a": only the last dot parts module and name.
-  return LISTED.has(path) && !name.includes('.') && module !== '';
+  if (name.includes('.')) return MEMORY_FORMATS.has(`${module}\n${name}`);
+  return LISTED.has(path) && module !== '';
 }
 
 /** What a call of a listed name comes to, as a value; `undefined` for every other call. */
@@ -120,6 +138,8 @@ export function persistent(id: Value, persistents: Persistents | undefined, site
   }
   const [kind, type, key, location, elements, view, ...rest] =
     id instanceof PyTuple ? id.items : [];
+  // Of old files: a class with its source. It is what it is without that, and has been noticed when it was named.
+  if (kind === 'module' && type instanceof PyGlobal && !isListed(type)) return type;
   const isStorage =
     kind === 'storage' &&
     type instanceof PyGlobal &&

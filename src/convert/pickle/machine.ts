@@ -23,6 +23,7 @@ import {
   PyList,
   PyNamed,
   PySet,
+  type PyStorage,
   PyTuple,
   type Value,
 } from './values.ts';
@@ -42,6 +43,11 @@ export class PickleMachine {
     this.#reader = reader;
     this.#trace = trace;
     this.#stack = new PickleStack(reader);
+  }
+
+  /** What persistent ids have named so far, by key: also where nothing is made of it, or something that keeps nothing. */
+  get storages(): ReadonlyMap<string, PyStorage> {
+    return this.#stack.storages;
   }
 
   /** Up to so many instructions; the result after the last of them. */

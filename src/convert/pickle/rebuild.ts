@@ -36,6 +36,7 @@ export const UNSUPPORTED_REBUILDS: ReadonlyMap<string, string> = new Map([
   ['torch._utils._rebuild_sparse_csr_tensor', 'a sparse tensor'],
   ['torch._utils._rebuild_qtensor', 'a quantised tensor'],
   ['torch._utils._rebuild_nested_tensor', 'a nested tensor'],
+  ['torch.nested._internal.nested_tensor._rebuild_njt', 'a nested tensor'],
   ['torch._utils._rebuild_meta_tensor_no_storage', 'a meta tensor, which has no data'],
   ['torch._utils._rebuild_wrapper_subclass', 'a tensor of a class of its own'],
   ['torch._utils._rebuild_device_tensor_from_numpy', 'a tensor of another device'],
@@ -80,15 +81,15 @@ export function rebuild(name: string, args: readonly Value[], site: CallSite): V
 /** A tensor with attributes of its own, or of a type of its own: (function, type, arguments, state). */
 function rebuildFromType(args: readonly Value[], site: CallSite): Value | undefined {
   const [make, type, makeArgs] = args;
-  const isPlain =
+  const isCall =
     args.length === 4 &&
     make instanceof PyGlobal &&
     type instanceof PyGlobal &&
-    makeArgs instanceof PyTuple &&
-    PLAIN_TYPES.has(type.path);
-  if (!isPlain || make.path === FROM_TYPE) return undefined;
+    makeArgs instanceof PyTuple;
+  if (!isCall || make.path === FROM_TYPE) return undefined;
   const unsupported = UNSUPPORTED_REBUILDS.get(make.path);
   if (unsupported !== undefined) return new PyTensor(unsupported);
+  if (!PLAIN_TYPES.has(type.path)) return undefined;
   const isKnown = (REBUILDS as readonly string[]).includes(make.path);
   const made = isKnown ? rebuild(make.path, makeArgs.items, site) : undefined;
   return made instanceof PyTensor ? withState(made, args[3], site) : undefined;

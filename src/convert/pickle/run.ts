@@ -1,7 +1,7 @@
 import { PickleMachine } from './machine.ts';
 import type { PickleReader } from './reader.ts';
 import type { Trace } from './trace.ts';
-import type { Persistents, Value } from './values.ts';
+import type { Persistents, PyStorage, Value } from './values.ts';
 
 /** Instructions that are looked at before the event loop has its turn. */
 const STEPS_OF_A_TURN = 100_000;
@@ -9,20 +9,20 @@ const STEPS_OF_A_TURN = 100_000;
 /**
  * Runs a pickle over symbolic values. See {@link PickleMachine}.
  *
- * @returns What the pickle stands for; the reader is behind its STOP.
+ * @returns What the pickle stands for, and the storages that it names, by key; the reader is behind its STOP.
  * @throws {PickleFault}
  */
 export async function runPickle(
   reader: PickleReader,
   trace: Trace,
   persistents?: Persistents,
-): Promise<Value> {
+): Promise<{ value: Value; storages: ReadonlyMap<string, PyStorage> }> {
   const machine = new PickleMachine(reader, trace, persistents);
   for (;;) {
-    const result = machine.run(STEPS_OF_A_TURN);
-    if (result !== undefined) {
+    const value = machine.run(STEPS_OF_A_TURN);
+    if (value !== undefined) {
       if (reader.deferred !== undefined) throw reader.deferred;
-      return result;
+      return { value, storages: machine.storages };
     }
     await new Promise((resolve) => setImmediate(resolve));
   }

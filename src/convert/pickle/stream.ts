@@ -4,7 +4,7 @@ import { MOST_PICKLE_BYTES, MOST_SUSPICIONS, MOST_WORK } from './limits.ts';
 import { PickleFault, PickleReader } from './reader.ts';
 import { runPickle } from './run.ts';
 import { Trace } from './trace.ts';
-import type { Persistents, Value } from './values.ts';
+import type { Persistents, PyStorage, Value } from './values.ts';
 
 /** Read at first: most pickles end within. Then eight times as much, and so on. */
 const FIRST_BYTES = 2 ** 20;
@@ -20,6 +20,9 @@ export class PickleStream {
 
   /** What persistent ids stand for that are keys, as in tar files. */
   persistents: Persistents | undefined;
+
+  /** Storages that the last pickle has named, by key. */
+  storages: ReadonlyMap<string, PyStorage> = new Map();
 
   /** What the next pickle may cost; of each, unless the caller changes it, what is left over. */
   work = MOST_WORK;
@@ -38,7 +41,8 @@ export class PickleStream {
       // What is seen of a pickle that is cut here is seen again.
       const attempt = new Trace();
       try {
-        const value = await runPickle(reader, attempt, this.persistents);
+        const { value, storages } = await runPickle(reader, attempt, this.persistents);
+        this.storages = storages;
         this.at += reader.at;
         this.work = reader.work;
         this.#add(attempt, trace);
