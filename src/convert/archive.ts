@@ -25,6 +25,7 @@ export async function readArchive(file: ByteReader, trace: Trace): Promise<Conte
     throw new SafetensorsError('UNSAFE_PICKLE', message, { path });
   }
   const bigEndian = (await byteOrder(file, records.get(folder + BYTE_ORDER))) === 'big';
+  await checkVersion(file, folder, records);
   const pickle = records.get(folder + PICKLE);
   if (pickle === undefined) throw malformed(path, `no record ${folder}${PICKLE}`);
   const root = await readPickle(file, pickle, trace);
@@ -35,6 +36,30 @@ export async function readArchive(file: ByteReader, trace: Trace): Promise<Conte
     }
   }
   return { format: 'PyTorch', root, storages, bigEndian };
+}
+
+/** Versions of the format that PyTorch reads. */
+const FIRST_VERSION = 1;
+const LAST_VERSION = 10;
+
+/** Under these names, PyTorch takes the first that is there. */
+const VERSIONS = ['/.data/version', '/version'];
+
+/** PyTorch reads no file without a version, nor one of a later one. */
+async function checkVersion(
+  file: ByteReader,
+  folder: string,
+  records: ReadonlyMap<string, ZipRecord>,
+): Promise<void> {
+  const found = VERSIONS.flatMap((name) => records.get(folder + name) ?? []);
+  if (found.length === 0) throw malformed(file.path, `no record ${folder}/version`);
+  for (const record of found) {
+    const version = /^(\d{1,2})\n?$/.exec(await shortText(file, record))?.[1];
+    if (version === undefined || +version < FIRST_VERSION || +version > LAST_VERSION) {
+      const message = `a version of the format that is none of ${FIRST_VERSION} to ${LAST_VERSION}`;
+      throw malformed(file.path, message);
+    }
+  }
 }
 
 /** Records whose names mean something to PyTorch. */
@@ -69,13 +94,17 @@ function folderOf(records: ReadonlyMap<string, ZipRecord>, path: string): string
 
 async function byteOrder(file: ByteReader, record: ZipRecord | undefined): Promise<string> {
   if (record === undefined) return 'little';
-  const text = record.end - record.begin > 6 ? '' : await textOf(file, record);
+  const text = await shortText(file, record);
   if (text === 'little' || text === 'big') return text;
   throw malformed(file.path, 'a byte order that is neither little nor big');
 }
 
-async function textOf(file: ByteReader, { begin, end }: ZipRecord): Promise<string> {
-  return (await file.read(begin, end)).toString('latin1');
+/** The longest text that such a record has is "little". */
+const MOST_TEXT_BYTES = 6;
+
+/** Empty where it is longer than that. */
+async function shortText(file: ByteReader, { begin, end }: ZipRecord): Promise<string> {
+  return end - begin > MOST_TEXT_BYTES ? '' : (await file.read(begin, end)).toString('latin1');
 }
 
 async function readPickle(file: ByteReader, record: ZipRecord, trace: Trace): Promise<Value> {

@@ -66,7 +66,7 @@ function describePart(value: Value, depth: number, budget: { parts: number }): s
   }
   if (value instanceof PyTensor) return `<tensor ${typeText(value)}>`;
   if (value instanceof PyStorage) return `<storage ${quoteName(value.key)}>`;
-  if (value instanceof PyArray) return '<numpy array>';
+  if (value instanceof PyArray) return `<numpy array${arrayText(value)}>`;
   if (value instanceof PyArrayType) return `<numpy dtype ${quoteName(value.code)}>`;
   if (value instanceof PyNamed) return `<${value.kind} ${quoteName(value.text)}>`;
   return '…';
@@ -81,6 +81,11 @@ function typeText({ fields }: PyTensor): string {
   return typeof fields === 'string'
     ? fields
     : `${fields.type.name} of [${fields.shape.join(', ')}]`;
+}
+
+function arrayText({ contents, ofObjects }: PyArray): string {
+  if (contents !== undefined) return ` of dtype ${quoteName(contents.type.code)}`;
+  return ofObjects ? ' of objects' : '';
 }
 
 function shortened(text: string): string {

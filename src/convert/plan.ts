@@ -29,6 +29,12 @@ export interface CheckpointTensor {
   readonly place: TensorPlace;
 }
 
+/** The shape that a tensor is written with: of F4, PyTorch counts pairs, which lie along the last axis. */
+export function writtenShape({ dtype, geometry }: CheckpointTensor): readonly number[] {
+  const { shape } = geometry;
+  return dtype === 'F4' ? shape.with(-1, 2 * shape[shape.length - 1]) : shape;
+}
+
 /** Memory that tensors are views of: in the file, or in its pickle. */
 export interface TensorPlace {
   /** Tells one storage, or one array of the pickle, from another. */
@@ -61,6 +67,13 @@ function planView(name: string, { fields }: PyTensor, checkpoint: Checkpoint): C
     const message = `it reaches to byte ${geometry.end} of a storage of ${end - begin}`;
     throw wrong(name, message, path);
   }
+  if (dtype === 'F4' && !hasPairs(geometry)) {
+    throw unsupported(
+      name,
+      'pairs of 4-bit floats that lie along another axis than the last',
+      path,
+    );
+  }
   if (conjugate && dtype !== 'C64') throw wrong(name, 'the conjugate of what is real', path);
   if (negative && !SIGNED.has(dtype)) throw wrong(name, 'the negative of what has no sign', path);
   const numberBytes = dtype === 'C64' ? type.bytes / 2 : type.bytes;
@@ -80,9 +93,24 @@ function planView(name: string, { fields }: PyTensor, checkpoint: Checkpoint): C
 /** Dtypes whose sign is the highest bit. */
 const SIGNED: ReadonlySet<Dtype> = new Set(['F64', 'F32', 'F16', 'BF16', 'C64']);
 
+/** Whether the last axis steps from one byte to the next, so that twice as many halves lie along it. */
+function hasPairs({ shape, strides, elements }: Geometry): boolean {
+  if (shape.length === 0) return false;
+  return elements === 0 || shape[shape.length - 1] === 1 || strides[strides.length - 1] === 1;
+}
+
+/** What an array of numbers is that safetensors has no dtype for; `undefined` where it has one. */
+export function unsupportedArray({ contents }: PyArray): string | undefined {
+  if (contents === undefined) return undefined;
+  const { code } = contents.type;
+  const type = NUMPY_TYPES.get(code);
+  if (type === undefined) return `a numpy array of dtype ${quoteName(code)}`;
+  return type.dtype === undefined ? `a tensor of ${type.name}` : undefined;
+}
+
 function planArray(name: string, { contents }: PyArray, checkpoint: Checkpoint): CheckpointTensor {
   const { path } = checkpoint.file;
-  if (contents === undefined) throw unsupported(name, 'a numpy array of objects', path);
+  if (contents === undefined) throw unsupported(name, 'a numpy array without data', path);
   const { type, shape, fortran, bytes } = contents;
   const elementType = NUMPY_TYPES.get(type.code);
   if (elementType === undefined) {

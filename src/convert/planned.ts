@@ -1,6 +1,7 @@
 import type { Dtype } from '../dtypes.ts';
 import type { FilePlan } from './convert-file.ts';
 import type { CheckedOptions } from './options.ts';
+import { writtenShape } from './plan.ts';
 import { writtenDtype } from './target.ts';
 import type { OtherLeaf } from './tree.ts';
 import { verifyOutput, type WorkOptions, writeOutput } from './write.ts';
@@ -83,10 +84,10 @@ export function convertedFile(
   kept: boolean,
 ): ConvertedFile {
   const { key, links, others, leftOut, skipped, target } = plan;
-  const tensors = plan.tensors.map(({ name, dtype, geometry }) => ({
-    name,
-    dtype: writtenDtype(dtype, target),
-    shape: geometry.shape,
+  const tensors = plan.tensors.map((tensor) => ({
+    name: tensor.name,
+    dtype: writtenDtype(tensor.dtype, target),
+    shape: writtenShape(tensor),
   }));
   const byteLength = bytesOf(plan);
   return { input, output, key, tensors, byteLength, links, others, leftOut, skipped, kept };

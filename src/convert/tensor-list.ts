@@ -2,6 +2,7 @@ import { quoteName } from '../escape.ts';
 import { SafetensorsError } from '../index.ts';
 import type { FilePlan, PlanOptions } from './convert-file.ts';
 import type { MappedCheckpoint } from './mapped-checkpoint.ts';
+import { namer } from './names.ts';
 import type { CheckpointTensor } from './plan.ts';
 import type { OtherLeaf } from './tree.ts';
 
@@ -38,7 +39,7 @@ const MOST_KINDS = 40;
 export function planList(
   file: MappedCheckpoint,
   list: TensorList,
-  { key = '', stripPrefix = '', skipUnknown, target, metadata }: PlanOptions,
+  { key = '', stripPrefix, skipUnknown, target, metadata }: PlanOptions,
 ): FilePlan {
   const { path } = file;
   const { format, unsupported, others } = list;
@@ -48,14 +49,8 @@ export function planList(
     const message = 'no tensors that safetensors can hold are in the file';
     throw new SafetensorsError('NO_TENSORS', message, { path });
   }
-  const names = new Set<string>();
-  const tensors = list.tensors.map((tensor) => {
-    const { name: found } = tensor;
-    const name = found.startsWith(stripPrefix) ? found.slice(stripPrefix.length) : found;
-    if (names.has(name)) throw new RangeError(`stripPrefix: two tensors would be called ${name}`);
-    names.add(name);
-    return { ...tensor, name };
-  });
+  const nameOf = namer(path, stripPrefix);
+  const tensors = list.tensors.map((tensor) => ({ ...tensor, name: nameOf(tensor.name) }));
   return {
     checkpoint: file,
     file,

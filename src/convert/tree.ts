@@ -3,6 +3,7 @@ import { SafetensorsError } from '../index.ts';
 import { describe } from './describe.ts';
 import { malformed } from './fault.ts';
 import { repeatedKey } from './pickle/keys.ts';
+import { isOfNumbers } from './pickle/numpy.ts';
 import { PyArray, PyDict, PyList, PyTensor, PyTuple, type Value } from './pickle/values.ts';
 
 /** A tensor of a checkpoint, before anything of it is checked. */
@@ -29,6 +30,12 @@ export interface Flattened {
 /** Where training scripts keep the state dict of a model, among other things. */
 const USUAL_KEYS = ['state_dict', 'model_state_dict', 'model', 'module'];
 
+/**
+ * Tensors of more than one number that may be beside a state dict without being one themselves: states of random
+ * generators, running figures.
+ */
+const MOST_BESIDE = 4;
+
 /** Bounds of a walk. Values may be in many places: what is short as a pickle may be endless as a tree. */
 const MOST_VISITS = 4_000_000;
 const MOST_DEPTH = 64;
@@ -38,16 +45,17 @@ const MOST_UNITS = 100_000_000;
 /**
  * The tensors of a part of a checkpoint by name: keys and indices, joined by dots.
  *
- * @param key Where the part is, as keys joined by dots; empty for all. Without, the state dict: all that
- *   there is when that has tensors itself, else what is under one of the usual keys, else all.
+ * @param key Where the part is, as keys joined by dots; empty for all. Without, the state dict: what is under one of
+ *   the usual keys, if that has tensors and there are no more than a few beside it, else all.
  * @throws {RangeError} for a key that is not there
  */
 export function flatten(root: Value, key: string | undefined, path: string): Flattened {
   const part = key === undefined ? usualPart(root) : { key, value: find(root, key, path) };
   const tensors = new Map<string, Leaf>();
   const others: OtherLeaf[] = [];
-  const open: { name: string; value: Value; depth: number }[] = [
-    { name: '', value: part.value, depth: 0 },
+  // The part itself has no name; an empty one is that of a key.
+  const open: { name: string | undefined; value: Value; depth: number }[] = [
+    { name: undefined, value: part.value, depth: 0 },
   ];
   // As they are found, not as they are looked at: what waits takes memory too.
   let visits = 0;
@@ -55,19 +63,19 @@ export function flatten(root: Value, key: string | undefined, path: string): Fla
   const tooMuch = () => limit(path, 'more, or more deeply nested, than any checkpoint is');
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     const { name, value, depth } = next;
-    units += name.length;
+    units += name?.length ?? 0;
     if (depth > MOST_DEPTH || units > MOST_UNITS) {
       throw tooMuch();
     }
     if (isLeaf(value)) {
-      const leaf = name === '' ? 'tensor' : name;
+      const leaf = name ?? 'tensor';
       if (tensors.has(leaf)) throw malformed(path, `two tensors of the name ${quoteName(leaf)}`);
       tensors.set(leaf, value);
       continue;
     }
     const children = childrenOf(value, path);
     if (children === undefined) {
-      others.push({ path: name, value: describe(value) });
+      others.push({ path: name ?? '', value: describe(value) });
       continue;
     }
     visits += children.length;
@@ -75,7 +83,7 @@ export function flatten(root: Value, key: string | undefined, path: string): Fla
     // Backwards, since the last is taken first: so that tensors keep their order.
     for (let i = children.length - 1; i >= 0; i--) {
       const [child, childValue] = children[i];
-      const childName = name === '' ? child : `${name}.${child}`;
+      const childName = name === undefined ? child : `${name}.${child}`;
       if (childName.length > MOST_NAME_UNITS) throw limit(path, 'a name that is too long');
       open.push({ name: childName, value: childValue, depth: depth + 1 });
     }
@@ -84,7 +92,8 @@ export function flatten(root: Value, key: string | undefined, path: string): Fla
 }
 
 function usualPart(root: Value): { key: string; value: Value; leftOut?: string[] } {
-  if (!(root instanceof PyDict) || root.values.some(isLeaf)) return { key: '', value: root };
+  const whole = { key: '', value: root };
+  if (!(root instanceof PyDict) || root.values.filter(isWeight).length > MOST_BESIDE) return whole;
   for (const key of USUAL_KEYS) {
     const places = root.keys.flatMap((found, i) => (found === key ? [i] : []));
     if (places.length !== 1) continue;
@@ -95,7 +104,18 @@ function usualPart(root: Value): { key: string; value: Value; leftOut?: string[]
       .map((other) => keyText(other) ?? '…');
     return { key, value, leftOut };
   }
-  return { key: '', value: root };
+  return whole;
+}
+
+/** Whether it is a tensor that may be part of a model: a single number is a figure of its training. */
+function isWeight(value: Value): boolean {
+  if (!isLeaf(value)) return false;
+  const { shape } = value instanceof PyArray ? (value.contents ?? {}) : fieldsOf(value);
+  return shape === undefined || shape.some((size) => size !== 1);
+}
+
+function fieldsOf({ fields }: PyTensor): { readonly shape?: readonly number[] } {
+  return typeof fields === 'string' ? {} : fields;
 }
 
 /** What a path leads to; where keys have dots themselves, the longest that fits. */
@@ -122,7 +142,7 @@ function find(root: Value, key: string, path: string): Value {
 }
 
 function isLeaf(value: Value): value is Leaf {
-  return value instanceof PyTensor || value instanceof PyArray;
+  return value instanceof PyTensor || (value instanceof PyArray && isOfNumbers(value));
 }
 
 /** What a container holds, by name; `undefined` for what is shown as a whole. */

@@ -3,7 +3,7 @@ import { quoteName } from '../escape.ts';
 import { createWriter, SafetensorsError, safeOpen, type WriteProgress } from '../index.ts';
 import type { MappedCheckpoint } from './mapped-checkpoint.ts';
 import { copiesOf, type Passage, PIECE_BYTES, piecesOf } from './pieces.ts';
-import type { CheckpointTensor } from './plan.ts';
+import { type CheckpointTensor, writtenShape } from './plan.ts';
 import { type TargetDtype, writtenDtype } from './target.ts';
 
 /** What rounding makes of a piece at most: F16 to F32. */
@@ -34,8 +34,11 @@ export async function writeOutput(
 ): Promise<void> {
   const { tensors, metadata, target } = plan;
   const specs = tensors.map(
-    ({ name, dtype, geometry }) =>
-      [name, { dtype: writtenDtype(dtype, target), shape: geometry.shape }] as const,
+    (tensor) =>
+      [
+        tensor.name,
+        { dtype: writtenDtype(tensor.dtype, target), shape: writtenShape(tensor) },
+      ] as const,
   );
   let last = 0;
   const onProgress = ({ bytes }: WriteProgress) => {
@@ -82,10 +85,10 @@ export async function verifyOutput(
   const file = await open(path);
   try {
     await forEachTensor(plan, async (passage, scratch, found) => {
-      const { name, dtype, geometry } = passage.tensor;
+      const { name, dtype } = passage.tensor;
       const info = output.has(name) ? output.info(name) : undefined;
       const expected = writtenDtype(dtype, passage.target);
-      if (info?.dtype !== expected || `${info.shape}` !== `${geometry.shape}`) {
+      if (info?.dtype !== expected || `${info.shape}` !== `${writtenShape(passage.tensor)}`) {
         throw differs(name, `tensor ${quoteName(name)}: another dtype or shape than was written`);
       }
       let at = dataStart + info.dataOffsets[0];

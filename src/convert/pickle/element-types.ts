@@ -28,7 +28,7 @@ const TORCH: readonly (readonly [string, number, Dtype | undefined, string?])[] 
   ['float8_e5m2fnuz', 1, 'F8_E5M2FNUZ'],
   ['float8_e8m0fnu', 1, 'F8_E8M0'],
   // Two to a byte, and a shape that counts bytes.
-  ['float4_e2m1fn_x2', 1, undefined],
+  ['float4_e2m1fn_x2', 1, 'F4'],
   ['quint8', 1, undefined, 'QUInt8Storage'],
   ['qint8', 1, undefined, 'QInt8Storage'],
   ['qint32', 4, undefined, 'QInt32Storage'],

@@ -1,7 +1,7 @@
 import { NUMPY_TYPES } from './element-types.ts';
 import { MOST_DIMENSIONS } from './limits.ts';
 import type { CallSite } from './stack.ts';
-import { PyArray, PyArrayType, PyBytes, PyGlobal, PyTuple, type Value } from './values.ts';
+import { PyArray, PyArrayType, PyBytes, PyGlobal, PyList, PyTuple, type Value } from './values.ts';
 
 /** numpy 2 has moved them, and what older ones write stays. */
 const MULTIARRAY = ['numpy.core.multiarray', 'numpy._core.multiarray'];
@@ -52,6 +52,7 @@ export function arrayState(target: PyArray | PyArrayType, state: Value, site: Ca
   if (typeof fortran !== 'boolean') return false;
   // An array of objects has a list of them; it is no tensor.
   target.contents = undefined;
+  target.ofObjects = bytes instanceof PyList && (isObject(type) || type.structured);
   if (!(bytes instanceof PyBytes)) return true;
   const { contents } = filled(type, dimensions(shape, site), fortran, bytes);
   target.contents = contents;
@@ -67,7 +68,21 @@ function typeState(target: PyArrayType, [version, order, ...rest]: readonly Valu
   if (target.settled || (!isPlain && NUMPY_TYPES.has(target.code))) return false;
   target.settled = true;
   target.bigEndian = order === '>';
+  target.structured = rest[1] instanceof PyTuple;
   return order === '<' || order === '>' || order === '|' || order === '=';
+}
+
+function isObject({ code }: PyArrayType): boolean {
+  return code === 'O' || code === 'O8';
+}
+
+/** Kinds of text, bytes, objects, dates and spans of time, of which no tensor is made. */
+const NO_NUMBERS = /^[USaOMm]/;
+
+/** Whether an array is of numbers, or may be: bytes of no known kind may be anything. */
+export function isOfNumbers({ contents, ofObjects }: PyArray): boolean {
+  if (contents === undefined) return !ofObjects;
+  return !contents.type.structured && !NO_NUMBERS.test(contents.type.code);
 }
 
 /** Older versions of numpy wrote numbers. */

@@ -145,6 +145,8 @@ export class PyTensor {
 export class PyArrayType {
   readonly code: string;
   bigEndian = false;
+  /** Whether it has named fields. */
+  structured = false;
   /** Whether a state would come too late: numpy ignores some, and what others change depends on who has seen it. */
   settled: boolean;
   constructor(code: string, settled: boolean) {
@@ -156,6 +158,8 @@ export class PyArrayType {
 /** A numpy array or scalar, whose bytes are in the pickle; filled by BUILD. */
 export class PyArray {
   contents: ArrayContents | undefined;
+  /** Whether it holds objects of Python's, which have no bytes. */
+  ofObjects = false;
 }
 
 export interface ArrayContents {
