@@ -17,7 +17,7 @@ const BYTE_ORDER = '/byteorder';
 /** What `torch.save` writes since version 1.6: a zip file with everything in one folder. */
 export async function readArchive(file: ByteReader, trace: Trace): Promise<Contents> {
   const { path } = file;
-  const records = await readZip(file);
+  const records = await readZip(file, { signal: trace.signal });
   checkCase(records, path);
   const folder = folderOf(records, path);
   if (records.has(`${folder}/constants.pkl`)) {
@@ -25,10 +25,10 @@ export async function readArchive(file: ByteReader, trace: Trace): Promise<Conte
     throw new SafetensorsError('UNSAFE_PICKLE', message, { path });
   }
   const bigEndian = (await byteOrder(file, records.get(folder + BYTE_ORDER))) === 'big';
-  await checkVersion(file, folder, records);
   const pickle = records.get(folder + PICKLE);
   if (pickle === undefined) throw malformed(path, `no record ${folder}${PICKLE}`);
   const root = await readPickle(file, pickle, trace);
+  await checkVersion(file, folder, records);
   const storages = new Map<string, StoragePlace>();
   for (const { name, begin, end } of records.values()) {
     if (name.startsWith(folder + DATA)) {

@@ -2,9 +2,9 @@ import { SafetensorsError } from '../index.ts';
 import { readArchive } from './archive.ts';
 import { malformed } from './fault.ts';
 import { isLegacy, readLegacy } from './legacy.ts';
-import { MappedCheckpoint } from './mapped-checkpoint.ts';
+import type { MappedCheckpoint } from './mapped-checkpoint.ts';
 import { PickleStream } from './pickle/stream.ts';
-import { Trace } from './pickle/trace.ts';
+import type { Trace } from './pickle/trace.ts';
 import type { PyStorage, Value } from './pickle/values.ts';
 import { beginsLikePickle, beginsLikeZip } from './signatures.ts';
 import { readTarCheckpoint } from './tar.ts';
@@ -53,26 +53,16 @@ export class Checkpoint implements Disposable {
   }
 }
 
+/** Enough to tell them apart. */
+const START_BYTES = 512;
+
 /**
- * Opens a checkpoint of any kind that is known.
+ * Reads a checkpoint of any kind that is known.
  *
  * @param trace Filled as far as the reading gets, also when it fails.
  * @throws {SafetensorsError} NOT_A_CHECKPOINT, MALFORMED_CHECKPOINT, CHECKPOINT_LIMIT
  */
-export async function openCheckpoint(path: string | URL, trace = new Trace()): Promise<Checkpoint> {
-  const file = await MappedCheckpoint.open(path);
-  try {
-    return new Checkpoint(file, await readContents(file, trace), trace);
-  } catch (error) {
-    file.close();
-    throw error;
-  }
-}
-
-/** Enough to tell them apart. */
-const START_BYTES = 512;
-
-async function readContents(file: MappedCheckpoint, trace: Trace): Promise<Contents> {
+export async function readCheckpoint(file: MappedCheckpoint, trace: Trace): Promise<Contents> {
   const start = await file.read(0, Math.min(file.size, START_BYTES));
   if (beginsLikeZip(start)) return readArchive(file, trace);
   if (beginsLikeTar(start)) return readTarCheckpoint(file, trace);

@@ -1,13 +1,15 @@
+import { quoteName } from '../escape.ts';
 import { SafetensorsError } from '../index.ts';
-import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
+import { Checkpoint, readCheckpoint } from './checkpoint.ts';
 import { dangerOf } from './dangers.ts';
 import { describe } from './describe.ts';
 import { traceDisguised } from './disguised.ts';
 import { MappedCheckpoint } from './mapped-checkpoint.ts';
+import { namer } from './names.ts';
 import { planOther } from './other-formats.ts';
 import { type Suspicion, Trace } from './pickle/trace.ts';
-import { PyCall } from './pickle/values.ts';
-import { type CheckpointTensor, planTensor } from './plan.ts';
+import { PyArray, PyCall } from './pickle/values.ts';
+import { type CheckpointTensor, planTensor, unsupportedArray } from './plan.ts';
 import { unshare } from './shared.ts';
 import type { TargetDtype } from './target.ts';
 import { flatten, type OtherLeaf } from './tree.ts';
@@ -40,29 +42,27 @@ export interface FilePlan extends OutputPlan {
   readonly links: ReadonlyMap<string, string>;
   readonly others: readonly OtherLeaf[];
   readonly leftOut: readonly string[];
-  /** What the pickle would have called, which was skipped. */
+  /** What the pickle would have called, and arrays of other dtypes, which were skipped. */
   readonly skipped: readonly string[];
 }
 
 /** Opens a checkpoint and plans its conversion; the caller disposes of `checkpoint`. */
 export async function planFile(path: string, options: PlanOptions): Promise<FilePlan> {
-  const trace = new Trace();
-  {
-    using file = await MappedCheckpoint.open(path);
-    await traceDisguised(file, trace);
-  }
-  refuseDangers(trace, path);
-  const other = await planOther(path, options);
-  if (other !== undefined) return other;
-  const checkpoint = await openCheckpoint(path, trace).catch((error) => {
-    // A pickle that breaks off may have had its effect before.
-    refuseDangers(trace, path, error);
-    throw error;
-  });
+  const trace = new Trace(options.signal);
+  const file = await MappedCheckpoint.open(path);
   try {
-    return plan(checkpoint, options);
+    await traceDisguised(file, trace);
+    refuseDangers(trace, path);
+    const other = await planOther(file, options);
+    if (other !== undefined) return other;
+    const contents = await readCheckpoint(file, trace).catch((error) => {
+      // A pickle that breaks off may have had its effect before.
+      refuseDangers(trace, path, error);
+      throw error;
+    });
+    return plan(new Checkpoint(file, contents, trace), options);
   } catch (error) {
-    checkpoint[Symbol.dispose]();
+    file.close();
     throw error;
   }
 }
@@ -71,17 +71,17 @@ function plan(checkpoint: Checkpoint, options: PlanOptions): FilePlan {
   const { file, contents } = checkpoint;
   const skipped = checkSuspicions(checkpoint.trace, file.path, options.skipUnknown);
   const flattened = flatten(contents.root, options.key, file.path);
-  if (flattened.tensors.size === 0) {
+  const planned: CheckpointTensor[] = [];
+  const nameOf = namer(file.path, options.stripPrefix);
+  for (const [found, leaf] of flattened.tensors) {
+    const unsupported = leaf instanceof PyArray ? unsupportedArray(leaf) : undefined;
+    if (options.skipUnknown && unsupported !== undefined) {
+      if (skipped.length < MOST_SKIPPED) skipped.push(`${quoteName(found)} (${unsupported})`);
+    } else planned.push(planTensor(nameOf(found), leaf, checkpoint));
+  }
+  if (planned.length === 0) {
     const message = 'no tensors were found in the checkpoint';
     throw new SafetensorsError('NO_TENSORS', message, { path: file.path });
-  }
-  const planned: CheckpointTensor[] = [];
-  const names = new Set<string>();
-  for (const [found, leaf] of flattened.tensors) {
-    const name = withoutPrefix(found, options.stripPrefix);
-    if (names.has(name)) throw new RangeError(`stripPrefix: two tensors would be called ${name}`);
-    names.add(name);
-    planned.push(planTensor(name, leaf, checkpoint));
   }
   const metadata = new Map([['format', 'pt'], ...options.metadata]);
   const { tensors, links } = unshare(planned, file.path, new Set(metadata.keys()));
@@ -142,8 +142,4 @@ function checkSize(tensors: readonly CheckpointTensor[], path: string): void {
   if (bytes <= MOST_EXTRA_BYTES) return;
   const message = `its tensors have ${bytes} bytes more than what they are views of`;
   throw new SafetensorsError('CHECKPOINT_LIMIT', message, { path });
-}
-
-function withoutPrefix(name: string, prefix: string | undefined): string {
-  return prefix !== undefined && name.startsWith(prefix) ? name.slice(prefix.length) : name;
 }

@@ -1,7 +1,7 @@
 import { SafetensorsError } from '../index.ts';
 import type { FilePlan, PlanOptions } from './convert-file.ts';
 import { beginsLikeGguf, readGguf } from './gguf/gguf.ts';
-import { MappedCheckpoint } from './mapped-checkpoint.ts';
+import type { MappedCheckpoint } from './mapped-checkpoint.ts';
 import { beginsLikeNpy } from './numpy/npy.ts';
 import { isNpz, NAMELESS, readNpy, readNpz } from './numpy/numpy.ts';
 import { scanNpy, scanNpz } from './numpy/scan.ts';
@@ -15,18 +15,14 @@ const START_BYTES = 4;
  * Plans the conversion of a file that is no checkpoint of PyTorch: an array or several of numpy, or a GGUF file. What
  * it is is told from how it begins, not from its name.
  *
- * @returns `undefined` for any other file; else the caller disposes of `checkpoint`.
+ * @returns `undefined` for any other file.
  */
-export async function planOther(path: string, options: PlanOptions): Promise<FilePlan | undefined> {
-  const file = await MappedCheckpoint.open(path);
-  let plan: FilePlan | undefined;
-  try {
-    const list = await listOf(file, options.signal);
-    plan = list === undefined ? undefined : planList(file, list, options);
-    return plan;
-  } finally {
-    if (plan === undefined) file.close();
-  }
+export async function planOther(
+  file: MappedCheckpoint,
+  options: PlanOptions,
+): Promise<FilePlan | undefined> {
+  const list = await listOf(file, options.signal);
+  return list === undefined ? undefined : planList(file, list, options);
 }
 
 /**
@@ -36,12 +32,11 @@ export async function planOther(path: string, options: PlanOptions): Promise<Fil
  * @throws {SafetensorsError} for that too, unless it is a zip file
  */
 export async function scanOther(
-  path: string,
+  file: MappedCheckpoint,
   trace: Trace,
 ): Promise<{ known: boolean; problem?: SafetensorsError | undefined }> {
-  using file = await MappedCheckpoint.open(path);
   const start = await file.read(0, Math.min(START_BYTES, file.size));
-  if (beginsLikeGguf(start)) await readGguf(file, undefined);
+  if (beginsLikeGguf(start)) await readGguf(file, trace.signal);
   else if (beginsLikeNpy(start)) await scanNpy(file, NAMELESS, trace);
   else if (await isNpz(file, start)) {
     try {

@@ -2,7 +2,7 @@ import { promisify } from 'node:util';
 import { inflateRaw } from 'node:zlib';
 import { SafetensorsError } from '../index.ts';
 import type { ByteReader } from './mapped-checkpoint.ts';
-import { MOST_PICKLE_BYTES, MOST_WORK } from './pickle/limits.ts';
+import { MOST_PICKLE_BYTES } from './pickle/limits.ts';
 import { PickleStream } from './pickle/stream.ts';
 import type { Trace } from './pickle/trace.ts';
 import { beginsLikePickle } from './signatures.ts';
@@ -16,7 +16,7 @@ const MOST_RECORDS = 256;
 const STORED = 0;
 const DEFLATED = 8;
 
-/** What all records together may cost, as many times what one may; headers may lead to the same bytes. */
+/** What all records together may have, as many times what one may; headers may lead to the same bytes. */
 const TIMES = 4;
 
 interface Budget {
@@ -25,7 +25,6 @@ interface Budget {
   /** Bytes. */
   read: number;
   inflated: number;
-  work: number;
   /** Of one of them; the others are looked at nevertheless. */
   limit: unknown;
 }
@@ -47,11 +46,11 @@ export async function salvagePickles(file: ByteReader, trace: Trace): Promise<vo
     seen: new Set(),
     read: TIMES * MOST_PICKLE_BYTES,
     inflated: TIMES * MOST_PICKLE_BYTES,
-    work: TIMES * MOST_WORK,
     limit: undefined,
   };
   const searched = Math.min(file.size, MOST_BYTES);
   for (let at = 0; at < searched && found < MOST_RECORDS; at += CHUNK_BYTES) {
+    trace.signal?.throwIfAborted();
     // So that no header is in two chunks.
     const chunk = await file.read(at, Math.min(at + CHUNK_BYTES + LOCAL.bytes, file.size));
     let place = chunk.indexOf(signature);
@@ -80,7 +79,7 @@ async function salvage(
   try {
     if (method === STORED) {
       const start = await file.read(begin, Math.min(begin + 4, file.size));
-      if (beginsLikePickle(start)) await traced(file, begin, budget, trace);
+      if (beginsLikePickle(start)) await traced(file, begin, trace);
     } else if (method === DEFLATED) {
       // The stream says for itself where it ends.
       const packed = await file.read(begin, Math.min(begin + MOST_PICKLE_BYTES, file.size));
@@ -92,9 +91,10 @@ async function salvage(
       if (!beginsLikePickle(inflated)) return;
       const { path } = file;
       const read = async (from: number, to: number) => inflated.subarray(from, to);
-      await traced({ path, size: inflated.length, read }, 0, budget, trace);
+      await traced({ path, size: inflated.length, read }, 0, trace);
     }
   } catch (error) {
+    trace.signal?.throwIfAborted();
     if (error instanceof SafetensorsError) {
       if (error.code === LIMIT) budget.limit ??= error;
       return;
@@ -113,13 +113,7 @@ function limitOf({ path }: ByteReader): SafetensorsError {
   return new SafetensorsError('CHECKPOINT_LIMIT', message, { path });
 }
 
-async function traced(file: ByteReader, begin: number, budget: Budget, trace: Trace) {
-  const stream = new PickleStream(file, begin, Math.min(file.size, begin + MOST_PICKLE_BYTES));
-  const work = Math.min(budget.work, MOST_WORK);
-  stream.work = work;
-  try {
-    await stream.next(trace);
-  } finally {
-    budget.work -= work - stream.work;
-  }
+async function traced(file: ByteReader, begin: number, trace: Trace): Promise<void> {
+  const end = Math.min(file.size, begin + MOST_PICKLE_BYTES);
+  await new PickleStream(file, begin, end).next(trace);
 }

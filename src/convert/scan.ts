@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises';
 import { checkObject, checkSignal } from '../arguments.ts';
 import { SafetensorsError } from '../index.ts';
 import { checkedPath, fullPathOf, pathIn } from '../path.ts';
-import { openCheckpoint } from './checkpoint.ts';
+import { readCheckpoint } from './checkpoint.ts';
 import { dangerOf } from './dangers.ts';
 import { describe, globalText } from './describe.ts';
 import { isNoPickle, traceDisguised } from './disguised.ts';
@@ -86,23 +86,27 @@ export async function scanCheckpoint(
   const { signal } = options;
   checkSignal(signal);
   signal?.throwIfAborted();
-  if (!(await kindOf(checked)).isDirectory()) return [await scanFile(checked)];
+  if (!(await kindOf(checked)).isDirectory()) return [await scanFile(checked, signal)];
   const scanned: ScannedFile[] = [];
   for await (const { name, error } of filesOfFolder(checked, signal)) {
-    const report = await scanEntry(pathIn(checked, name), error);
+    const report = await scanEntry(pathIn(checked, name), error, signal);
     if (report !== undefined) scanned.push(report);
   }
   return scanned;
 }
 
 /** A file of a folder, if it may be a checkpoint. What cannot be opened does not end the scan of the others. */
-async function scanEntry(path: string, failure: unknown): Promise<ScannedFile | undefined> {
+async function scanEntry(
+  path: string,
+  failure: unknown,
+  signal: AbortSignal | undefined,
+): Promise<ScannedFile | undefined> {
   try {
     if (failure !== undefined) throw failure;
     const isCheckpoint = CHECKPOINT.test(path);
     const start = await startOf(path);
     if (!isCheckpoint && !beginsLikeCheckpoint(start)) return undefined;
-    const report = await scanFile(path);
+    const report = await scanFile(path, signal);
     const { problem, globals } = report;
     if (isCheckpoint || problem === undefined || globals.length > 0) return report;
     // What only happens to begin like a checkpoint, as a text may or a zip file of documents, names nothing.
@@ -111,18 +115,26 @@ async function scanEntry(path: string, failure: unknown): Promise<ScannedFile | 
       : beginsLikeTar(start) || isNoPickle(start, problem.cause);
     return isNone ? undefined : report;
   } catch (error) {
+    signal?.throwIfAborted();
     const message = `it cannot be read: ${error instanceof Error ? error.message : error}`;
     const problem = new SafetensorsError('NOT_A_CHECKPOINT', message, { path, cause: error });
     return reportOf(path, new Trace(), problem);
   }
 }
 
-async function scanFile(path: string): Promise<ScannedFile> {
-  const trace = new Trace();
+async function scanFile(path: string, signal: AbortSignal | undefined): Promise<ScannedFile> {
+  const trace = new Trace(signal);
   let problem: SafetensorsError | undefined;
+  let opened: MappedCheckpoint;
   try {
-    await scanDisguised(path, trace);
-    const other = await scanOther(path, trace);
+    opened = await MappedCheckpoint.open(path);
+  } catch (error) {
+    return reportOf(path, trace, asProblem(error));
+  }
+  using file = opened;
+  try {
+    await traceDisguised(file, trace);
+    const other = await scanOther(file, trace);
     if (other.known) return reportOf(path, trace, other.problem);
     problem = other.problem;
   } catch (error) {
@@ -130,32 +142,28 @@ async function scanFile(path: string): Promise<ScannedFile> {
   }
   let isCheckpoint = false;
   try {
-    using _checkpoint = await openCheckpoint(path, trace);
+    await readCheckpoint(file, trace);
     isCheckpoint = true;
   } catch (error) {
     problem ??= asProblem(error);
   }
-  const others = await scanRecords(path, trace, isCheckpoint);
+  const others = await scanRecords(file, trace, isCheckpoint);
   return reportOf(path, trace, others?.code === LIMIT ? others : (problem ?? others));
-}
-
-async function scanDisguised(path: string, trace: Trace): Promise<void> {
-  using file = await MappedCheckpoint.open(path);
-  await traceDisguised(file, trace);
 }
 
 /** Pickles of a zip file beside that of the checkpoint, if it `isOne`: other programs may load them. */
 async function scanRecords(
-  path: string,
+  file: MappedCheckpoint,
   trace: Trace,
   isOne: boolean,
 ): Promise<SafetensorsError | undefined> {
-  using file = await MappedCheckpoint.open(path);
+  const { signal } = trace;
   const start = await file.read(0, Math.min(4, file.size));
   if (!beginsLikeZip(start)) return undefined;
   try {
     let problem: SafetensorsError | undefined;
-    for (const { name, begin, end } of (await readZip(file)).values()) {
+    for (const { name, begin, end } of (await readZip(file, { signal })).values()) {
+      signal?.throwIfAborted();
       const first = await file.read(begin, Math.min(begin + 2, end));
       const isPickle = /\.(pkl|pickle)$/i.test(name);
       // Data of tensors may begin with anything; only two bytes in a row are a sign.
@@ -170,6 +178,7 @@ async function scanRecords(
     }
     return problem;
   } catch (error) {
+    signal?.throwIfAborted();
     try {
       await salvagePickles(file, trace);
     } catch (limit) {

@@ -43,6 +43,8 @@ export interface ZipRecord {
 export interface ZipOptions {
   /** Whether records may be compressed, by deflate. Default: false. */
   readonly deflated?: boolean;
+  /** Ends the reading, with its reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A record as the directory has it. */
@@ -73,7 +75,7 @@ interface Listed {
  */
 export async function readZip(
   file: ByteReader,
-  { deflated = false }: ZipOptions = {},
+  { deflated = false, signal }: ZipOptions = {},
 ): Promise<Map<string, ZipRecord>> {
   const directory = await findDirectory(file);
   if (directory.end - directory.begin > MOST_DIRECTORY_BYTES || directory.count > MOST_RECORDS) {
@@ -86,6 +88,7 @@ export async function readZip(
   const records = new Map<string, ZipRecord>();
   let at = 0;
   for (const [i, record] of listed.entries()) {
+    signal?.throwIfAborted();
     const next = listed[i + 1]?.offset ?? directory.begin;
     if (record.offset !== at) throw malformed(file.path, `bytes of no record, at byte ${at}`);
     if (records.has(record.name)) {

@@ -49,7 +49,7 @@ export async function readNpz(
   signal: AbortSignal | undefined,
 ): Promise<TensorList> {
   const { path } = file;
-  const records = [...(await readZip(file, { deflated: true })).values()];
+  const records = [...(await readZip(file, { deflated: true, signal })).values()];
   checkGrowth(records, path);
   const turns = new Turns();
   const found: Parameters<typeof listOf>[0] = [];

@@ -42,9 +42,12 @@ export async function scanNpz(
 ): Promise<{ onlyArrays: boolean; problem: SafetensorsError | undefined }> {
   let problem: SafetensorsError | undefined;
   let onlyArrays = true;
-  for (const record of (await readZip(file, { deflated: true })).values()) {
+  const { signal } = trace;
+  const budget = { inflated: TIMES * MOST_PICKLE_BYTES };
+  for (const record of (await readZip(file, { deflated: true, signal })).values()) {
+    signal?.throwIfAborted();
     try {
-      const array = await unpacked(file, record);
+      using array = await unpacked(file, record, budget);
       if (array === undefined) onlyArrays = false;
       else await scanNpy(array, record.name, trace);
     } catch (error) {
@@ -56,27 +59,51 @@ export async function scanNpz(
   return { onlyArrays, problem };
 }
 
-/** A record as a file of its own, unless it is no array. What is compressed goes into memory as far as pickles may go. */
-async function unpacked(file: ByteReader, record: ZipRecord): Promise<ByteReader | undefined> {
+/** What all arrays together may have that is inflated, as many times what a pickle may. */
+const TIMES = 4;
+
+/**
+ * A record as a file of its own, unless it is no array; to be disposed of. What is compressed goes into memory, front to
+ * back, as far as it is read: of arrays of numbers, their headers alone.
+ */
+async function unpacked(
+  file: ByteReader,
+  record: ZipRecord,
+  budget: { inflated: number },
+): Promise<(ByteReader & Disposable) | undefined> {
   const { begin, end, byteLength, deflated } = record;
   const { path } = file;
   if (!deflated) {
     const start = await file.read(begin, Math.min(begin + MAGIC_BYTES, end));
     if (!beginsLikeNpy(start)) return undefined;
-    return { path, size: end - begin, read: (from, to) => file.read(begin + from, begin + to) };
+    const read = (from: number, to: number) => file.read(begin + from, begin + to);
+    return { path, size: end - begin, read, [Symbol.dispose]() {} };
   }
   const stream = new InflatedRecord(file, record);
+  let known = Buffer.alloc(0);
+  const read = async (from: number, to: number) => {
+    const length = Math.max(0, to - known.length);
+    budget.inflated -= length;
+    if (budget.inflated < 0) {
+      const message = 'its arrays have more than may be looked at';
+      throw new SafetensorsError('CHECKPOINT_LIMIT', message, { path });
+    }
+    const more = Buffer.allocUnsafeSlow(length);
+    await stream.readInto(more);
+    known = Buffer.concat([known, more]);
+    return known.subarray(from, to);
+  };
   try {
-    const start = Buffer.alloc(Math.min(MAGIC_BYTES, byteLength));
-    await stream.readInto(start);
-    if (!beginsLikeNpy(start)) return undefined;
-    const bytes = Buffer.allocUnsafeSlow(Math.min(byteLength, MOST_PICKLE_BYTES));
-    start.copy(bytes);
-    await stream.readInto(bytes.subarray(start.length));
-    return { path, size: byteLength, read: async (from, to) => bytes.subarray(from, to) };
-  } finally {
+    const start = await read(0, Math.min(MAGIC_BYTES, byteLength));
+    if (beginsLikeNpy(start)) {
+      return { path, size: byteLength, read, [Symbol.dispose]: () => stream.close() };
+    }
+  } catch (error) {
     stream.close();
+    throw error;
   }
+  stream.close();
+  return undefined;
 }
 
 /**

@@ -10,6 +10,12 @@ export const MOST_PICKLE_BYTES = 256 * 2 ** 20;
  */
 export const MOST_WORK = 24_000_000;
 
+/**
+ * The same for all pickles of a file: those that lie beside that of a checkpoint are looked at too, and there may be any
+ * number of them.
+ */
+export const MOST_WORK_OF_FILE = 4 * MOST_WORK;
+
 /** What a container, a string or a call costs. */
 export const OBJECT_WORK = 8;
 

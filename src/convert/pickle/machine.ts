@@ -50,10 +50,11 @@ export class PickleMachine {
     return this.#stack.storages;
   }
 
-  /** Up to so many instructions; the result after the last of them. */
-  run(steps: number): Value | undefined {
+  /** Until so much work is done; the result after the last instruction. */
+  run(work: number): Value | undefined {
     const reader = this.#reader;
-    for (let step = 0; step < steps; step++) {
+    const least = reader.work - work;
+    while (reader.work > least) {
       const opcode = reader.byte();
       this.#stack.spend(1);
       if (opcode === OP.STOP) return this.#stack.finish();

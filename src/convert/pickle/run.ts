@@ -3,27 +3,31 @@ import type { PickleReader } from './reader.ts';
 import type { Trace } from './trace.ts';
 import type { Persistents, PyStorage, Value } from './values.ts';
 
-/** Instructions that are looked at before the event loop has its turn. */
-const STEPS_OF_A_TURN = 100_000;
+/** Work that is done before the event loop has its turn. Instructions may cost as much as a million others. */
+const WORK_OF_A_TURN = 500_000;
 
 /**
  * Runs a pickle over symbolic values. See {@link PickleMachine}.
  *
  * @returns What the pickle stands for, and the storages that it names, by key; the reader is behind its STOP.
- * @throws {PickleFault}
+ * @throws {PickleFault}; the reason of the signal
  */
 export async function runPickle(
   reader: PickleReader,
   trace: Trace,
-  persistents?: Persistents,
+  {
+    persistents,
+    signal,
+  }: { persistents?: Persistents | undefined; signal?: AbortSignal | undefined } = {},
 ): Promise<{ value: Value; storages: ReadonlyMap<string, PyStorage> }> {
   const machine = new PickleMachine(reader, trace, persistents);
   for (;;) {
-    const value = machine.run(STEPS_OF_A_TURN);
+    const value = machine.run(WORK_OF_A_TURN);
     if (value !== undefined) {
       if (reader.deferred !== undefined) throw reader.deferred;
       return { value, storages: machine.storages };
     }
     await new Promise((resolve) => setImmediate(resolve));
+    signal?.throwIfAborted();
   }
 }

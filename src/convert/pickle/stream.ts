@@ -24,8 +24,8 @@ export class PickleStream {
   /** Storages that the last pickle has named, by key. */
   storages: ReadonlyMap<string, PyStorage> = new Map();
 
-  /** What the next pickle may cost; of each, unless the caller changes it, what is left over. */
-  work = MOST_WORK;
+  /** What all of them may cost. */
+  #work = MOST_WORK;
 
   constructor(file: ByteReader, begin = 0, end = file.size) {
     this.#file = file;
@@ -33,18 +33,24 @@ export class PickleStream {
     this.end = end;
   }
 
-  /** @throws {SafetensorsError} MALFORMED_CHECKPOINT, CHECKPOINT_LIMIT */
+  /** @throws {SafetensorsError} MALFORMED_CHECKPOINT, CHECKPOINT_LIMIT; the reason of the signal of `trace` */
   async next(trace: Trace): Promise<Value> {
     for (let length = FIRST_BYTES; ; length *= GROWTH) {
       const end = Math.min(this.at + length, this.at + MOST_PICKLE_BYTES, this.end);
-      const reader = new PickleReader(await this.#file.read(this.at, end), this.work);
+      trace.signal?.throwIfAborted();
+      const work = Math.min(this.#work, trace.work);
+      const reader = new PickleReader(await this.#file.read(this.at, end), work);
       // What is seen of a pickle that is cut here is seen again.
       const attempt = new Trace();
+      const { persistents } = this;
       try {
-        const { value, storages } = await runPickle(reader, attempt, this.persistents);
+        const { value, storages } = await runPickle(reader, attempt, {
+          persistents,
+          signal: trace.signal,
+        });
         this.storages = storages;
         this.at += reader.at;
-        this.work = reader.work;
+        this.#work -= work - reader.work;
         this.#add(attempt, trace);
         return value;
       } catch (error) {
@@ -54,10 +60,12 @@ export class PickleStream {
           const limit = new PickleFault('limit', `over ${MOST_PICKLE_BYTES} bytes`, error.at);
           throw pickleError(limit, this.#file.path);
         }
-        this.work = reader.work;
+        this.#work -= work - reader.work;
         if (!(error instanceof PickleFault)) throw error;
         this.#add(attempt, trace);
         throw pickleError(reader.deferred ?? error, this.#file.path);
+      } finally {
+        trace.work -= work - reader.work;
       }
     }
   }

@@ -1,4 +1,4 @@
-import { MOST_SUSPICIONS } from './limits.ts';
+import { MOST_SUSPICIONS, MOST_WORK_OF_FILE } from './limits.ts';
 import type { PyCall, PyGlobal } from './values.ts';
 
 /** What a pickle would have Python do that is not on the list. */
@@ -17,8 +17,18 @@ export interface TracedGlobal {
   readonly listed: boolean;
 }
 
-/** What has been seen of pickles, whether that went well or not. */
+/** What has been seen of the pickles of a file, whether that went well or not, and what more of it may cost. */
 export class Trace {
+  /** Ends the looking, with its reason. */
+  readonly signal: AbortSignal | undefined;
+
+  /** What is left of what all pickles together may cost; see limits.ts. */
+  work = MOST_WORK_OF_FILE;
+
+  constructor(signal?: AbortSignal) {
+    this.signal = signal;
+  }
+
   /** Every name that Python would import, once each, in order. */
   readonly globals = new Map<string, TracedGlobal>();
   readonly suspicions: Suspicion[] = [];
