@@ -21,7 +21,7 @@ export interface ConvertCommandOptions {
   readonly json?: true;
 }
 
-/** Things besides tensors that are listed. */
+/** Things besides tensors that are listed, of each kind. */
 const SHOWN = 20;
 
 /**
@@ -63,12 +63,18 @@ function* fileLines(
   if (key !== '') facts.push(`of ${shownName(key)}`);
   yield `${escapeText(output)}  (${facts.join(', ')})`;
   for (const [name, target] of links) yield `  ${shownName(name)} is ${shownName(target)}`;
-  for (const { path, value } of others.slice(0, SHOWN)) {
-    yield `  left out: ${shownName(path)} = ${value}`;
-  }
-  if (others.length > SHOWN) yield `  left out: ${others.length - SHOWN} more`;
-  for (const name of leftOut.slice(0, SHOWN)) yield `  left out: ${shownName(name)} (see --key)`;
-  for (const call of skipped.slice(0, SHOWN)) yield `  skipped: ${call}`;
+  const values = others.map(({ path, value }) => `${shownName(path)} = ${value}`);
+  yield* first(values, 'left out');
+  yield* first(
+    leftOut.map((name) => `${shownName(name)} (see --key)`),
+    'left out',
+  );
+  yield* first(skipped, 'skipped');
+}
+
+function* first(what: readonly string[], became: string): Generator<string> {
+  for (const one of what.slice(0, SHOWN)) yield `  ${became}: ${one}`;
+  if (what.length > SHOWN) yield `  ${became}: … and ${what.length - SHOWN} more`;
 }
 
 function* conversionJson({ files, index }: Conversion): Generator<string> {

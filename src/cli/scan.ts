@@ -47,7 +47,7 @@ export async function scan(
 }
 
 function* fileLines(file: ScannedFile, colors: Colors): Generator<string> {
-  const { path, verdict, globals, calls, problem } = file;
+  const { path, verdict, globals, calls, omitted, problem } = file;
   const color = { safe: colors.green, unknown: colors.yellow, dangerous: colors.red }[verdict];
   const harms = [...calls, ...globals].flatMap(({ danger }) => danger ?? []);
   const reason = harms.length === 0 ? '' : `: ${harms[0]}`;
@@ -57,10 +57,12 @@ function* fileLines(file: ScannedFile, colors: Colors): Generator<string> {
   for (const { name, listed, danger } of globals) {
     yield `    ${name}${listed ? '' : `  ${danger ?? 'not on the list'}`}`;
   }
+  if (omitted.globals > 0) yield `    … and ${omitted.globals} more`;
   if (calls.length > 0) yield '  would call:';
   for (const { call, at, danger } of calls) {
     yield `    ${call}  at byte ${at}${danger === undefined ? '' : `: ${danger}`}`;
   }
+  if (omitted.calls > 0) yield `    … and ${omitted.calls} more`;
 }
 
 function* scanJson(path: string, files: readonly ScannedFile[]): Generator<string> {

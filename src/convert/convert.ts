@@ -1,7 +1,8 @@
-import { checkedPath } from '../path.ts';
+import { basename, dirname } from 'node:path';
+import { checkedPath, fullPathOf, pathIn } from '../path.ts';
 import { planFile } from './convert-file.ts';
 import { convertFolder } from './folder.ts';
-import { kindOf } from './kind-of-path.ts';
+import { checkOutput, kindOf } from './kind-of-path.ts';
 import { type ConvertOptions, checkOptions } from './options.ts';
 import { bytesOf, type Conversion, convertedFile, convertPlanned, progressOf } from './planned.ts';
 
@@ -19,7 +20,7 @@ import { bytesOf, type Conversion, convertedFile, convertPlanned, progressOf } f
  * @throws {SafetensorsError} UNSAFE_PICKLE, MALFORMED_CHECKPOINT, CHECKPOINT_LIMIT, NOT_A_CHECKPOINT,
  *   UNSUPPORTED_TENSOR, SHARED_TENSORS, NO_TENSORS, INDEX_MISMATCH, SHARD_PATH; CONVERSION_MISMATCH;
  *   FILE_CHANGED
- * @throws {TypeError}, {RangeError} for options, and as {@link saveFile} does
+ * @throws {TypeError}, {RangeError} for options, and as {@link saveFile} does; for an output that is the input
  * @throws {Error} of Node's own shape; the reason of the signal
  */
 export async function convertCheckpoint(
@@ -31,11 +32,27 @@ export async function convertCheckpoint(
   const to = checkedPath(output);
   const checked = checkOptions(options);
   checked.signal?.throwIfAborted();
+  // Of where the process is now: it may be elsewhere by the time that they are used again.
+  const target = fullPathOf(to) + (to.endsWith('/') ? '/' : '');
   const isFolder = (await kindOf(from)).isDirectory();
-  if (isFolder || /\.index\.json$/.test(from)) return convertFolder(from, to, checked);
+  if (isFolder || /\.index\.json$/.test(from)) {
+    const conversion = await convertFolder(fullPathOf(from), target, checked);
+    return withNames(conversion, isFolder ? from : dirname(from), to);
+  }
   const plan = await planFile(from, checked);
   using _checkpoint = plan.checkpoint;
+  await checkOutput(target, from);
   const progress = progressOf(checked, bytesOf(plan));
-  if (!checked.dryRun) await convertPlanned(plan, to, checked, progress);
+  if (!checked.dryRun) await convertPlanned(plan, target, checked, progress);
   return { files: [convertedFile(plan, from, to, false)] };
+}
+
+/** Files by their paths in the folders as the caller named those. */
+function withNames({ files, index }: Conversion, from: string, to: string): Conversion {
+  const named = files.map((file) => ({
+    ...file,
+    input: pathIn(from, basename(file.input)),
+    output: pathIn(to, basename(file.output)),
+  }));
+  return { files: named, ...(index === undefined ? {} : { index: pathIn(to, basename(index)) }) };
 }

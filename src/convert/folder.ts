@@ -7,6 +7,7 @@ import { fullPathOf, pathIn } from '../path.ts';
 import { AtomicFile, withPath } from '../write/atomic-file.ts';
 import { type FilePlan, planFile } from './convert-file.ts';
 import { malformed } from './fault.ts';
+import { checkOutput } from './kind-of-path.ts';
 import type { CheckedOptions } from './options.ts';
 import {
   bytesOf,
@@ -42,19 +43,23 @@ export async function convertFolder(
   options: CheckedOptions,
 ): Promise<Conversion> {
   const source = await findSource(input);
-  const { bytes, names, files: planned } = await planAll(source, output, options);
+  const { bytes, files: planned } = await planAll(source, output, options);
   if (options.dryRun) return result(planned, source, output);
   await mkdir(fullPathOf(output), { recursive: true });
   const progress = progressOf(options, bytes);
   const files: ConvertedFile[] = [];
   for (const name of source.files) {
     options.signal?.throwIfAborted();
-    files.push(await convertShard(source, name, output, options, progress));
+    files.push(await convertShard(source, name, { output, options, progress }));
   }
   const conversion = result(files, source, output);
   if (conversion.index !== undefined) {
-    const weightMap = [...names].map(([name, file]) => [name, outputName(file)] as const);
-    const text = indexText({ totalSize: bytes, weightMap });
+    // Of what was written, whatever the checkpoints were before.
+    const weightMap = files.flatMap(({ output: path, tensors }) =>
+      tensors.map(({ name }) => [name, basename(path)] as const),
+    );
+    const totalSize = files.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    const text = indexText({ totalSize, weightMap });
     await writeText(conversion.index, text, options.fsync);
   }
   return conversion;
@@ -71,21 +76,40 @@ function result(
 
 /** Looks at all files before the first is written, so that what is refused is refused at once. */
 async function planAll(source: Source, output: string, options: CheckedOptions) {
-  const { folder, weightMap } = source;
   const files: ConvertedFile[] = [];
-  const fileOf = new Map<string, string>();
+  const names = new Set<string>();
   let bytes = 0;
-  for (const name of source.files) {
+  for (const file of source.files) {
     options.signal?.throwIfAborted();
-    const path = pathIn(folder, name);
-    const plan = await planFile(path, options);
+    const target = pathIn(output, outputName(file));
+    const plan = await planShard(source, file, options);
     using _checkpoint = plan.checkpoint;
-    if (weightMap !== undefined) checkAgainstIndex(plan, name, weightMap, options.stripPrefix);
-    for (const tensor of plan.tensors) fileOf.set(tensor.name, name);
+    await checkOutput(target, plan.file.path);
+    for (const { name } of plan.tensors) {
+      if (names.has(name)) {
+        throw new RangeError(`stripPrefix: two tensors would be called ${quoteName(name)}`);
+      }
+      names.add(name);
+    }
     bytes += bytesOf(plan);
-    files.push(convertedFile(plan, path, pathIn(output, outputName(name)), false));
+    files.push(convertedFile(plan, plan.file.path, target, false));
   }
-  return { bytes, names: fileOf, files };
+  return { bytes, files };
+}
+
+async function planShard(
+  { folder, weightMap }: Source,
+  name: string,
+  options: CheckedOptions,
+): Promise<FilePlan> {
+  const plan = await planFile(pathIn(folder, name), options);
+  try {
+    if (weightMap !== undefined) checkAgainstIndex(plan, name, weightMap, options.stripPrefix);
+    return plan;
+  } catch (error) {
+    plan.checkpoint[Symbol.dispose]();
+    throw error;
+  }
 }
 
 /** The tensors of a shard are those that the index has there, no more and no fewer. */
@@ -109,20 +133,18 @@ function checkAgainstIndex(
 }
 
 async function convertShard(
-  { folder }: Source,
+  source: Source,
   name: string,
-  output: string,
-  options: CheckedOptions,
-  progress: WorkOptions,
+  { output, options, progress }: { output: string; options: CheckedOptions; progress: WorkOptions },
 ): Promise<ConvertedFile> {
-  const path = pathIn(folder, name);
   const target = pathIn(output, outputName(name));
-  const plan = await planFile(path, options);
+  // It may be another by now than when all were looked at.
+  const plan = await planShard(source, name, options);
   using _checkpoint = plan.checkpoint;
   const kept = await isFinished(plan, target, progress.signal);
   if (kept) progress.onBytes(bytesOf(plan) * (options.verify ? 2 : 1));
   else await convertPlanned(plan, target, options, progress);
-  return convertedFile(plan, path, target, kept);
+  return convertedFile(plan, plan.file.path, target, kept);
 }
 
 /** Whether an earlier conversion has written the file: nothing but its bytes can tell. */

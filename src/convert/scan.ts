@@ -3,8 +3,6 @@ import { checkObject, checkSignal } from '../arguments.ts';
 import { SafetensorsError } from '../index.ts';
 import { checkedPath, fullPathOf, pathIn } from '../path.ts';
 import { readCheckpoint } from './checkpoint.ts';
-import { dangerOf } from './dangers.ts';
-import { describe, globalText } from './describe.ts';
 import { isNoPickle, traceDisguised } from './disguised.ts';
 import { filesOfFolder } from './files-of-folder.ts';
 import { beginsLikeGguf } from './gguf/gguf.ts';
@@ -14,45 +12,11 @@ import { beginsLikeNpy } from './numpy/npy.ts';
 import { scanOther } from './other-formats.ts';
 import { PickleStream } from './pickle/stream.ts';
 import { Trace } from './pickle/trace.ts';
-import { PyCall } from './pickle/values.ts';
+import { reportOf, type ScannedFile } from './report.ts';
 import { salvagePickles } from './salvage.ts';
 import { beginsLikePickle, beginsLikeZip } from './signatures.ts';
 import { beginsLikeTar } from './tar-records.ts';
 import { readZip } from './zip.ts';
-
-/**
- * `safe`: it names nothing but what tensors are made of. `unknown`: it names something else, or cannot be
- * read to its end. `dangerous`: what it names is known to run code, to reach files or the like.
- */
-export type ScanVerdict = 'safe' | 'unknown' | 'dangerous';
-
-/** A name that Python would import. */
-export interface ScannedGlobal {
-  /** Printable. */
-  readonly name: string;
-  /** Whether it is one of those that checkpoints are made of. */
-  readonly listed: boolean;
-  /** What harm it can do, where that is known. */
-  readonly danger?: string;
-}
-
-/** A call that Python would make, of something that is not on the list. */
-export interface ScannedCall {
-  /** With its arguments, as Python would write it; printable, and shortened. */
-  readonly call: string;
-  /** Byte of the pickle. */
-  readonly at: number;
-  readonly danger?: string;
-}
-
-export interface ScannedFile {
-  readonly path: string;
-  readonly verdict: ScanVerdict;
-  readonly globals: readonly ScannedGlobal[];
-  readonly calls: readonly ScannedCall[];
-  /** Why it could not be read to its end, or is no checkpoint. */
-  readonly problem?: SafetensorsError;
-}
 
 export interface ScanOptions {
   /** Ends the scan, with its reason. */
@@ -61,9 +25,6 @@ export interface ScanOptions {
 
 /** Enough to tell kinds of files apart. */
 const START_BYTES = 512;
-
-/** Names and calls that a report has: a pickle may have millions. */
-const MOST_REPORTED = 1000;
 
 const LIMIT = 'ERR_SAFETENSORS_CHECKPOINT_LIMIT';
 
@@ -191,26 +152,6 @@ async function scanRecords(
 function asProblem(error: unknown): SafetensorsError {
   if (error instanceof SafetensorsError) return error;
   throw error;
-}
-
-function reportOf(path: string, trace: Trace, problem: SafetensorsError | undefined): ScannedFile {
-  const globals: ScannedGlobal[] = [];
-  let verdict: ScanVerdict = problem === undefined ? 'safe' : 'unknown';
-  for (const { global, listed } of trace.globals.values()) {
-    const danger = listed ? undefined : dangerOf(global);
-    if (danger !== undefined) verdict = 'dangerous';
-    if (globals.length >= MOST_REPORTED) continue;
-    globals.push({ name: globalText(global), listed, ...(danger === undefined ? {} : { danger }) });
-  }
-  const calls: ScannedCall[] = [];
-  for (const { what, at } of trace.suspicions) {
-    const danger = dangerOf(what);
-    if (danger !== undefined) verdict = 'dangerous';
-    else if (verdict === 'safe') verdict = 'unknown';
-    if (!(what instanceof PyCall) || calls.length >= MOST_REPORTED) continue;
-    calls.push({ call: describe(what), at, ...(danger === undefined ? {} : { danger }) });
-  }
-  return { path, verdict, globals, calls, ...(problem === undefined ? {} : { problem }) };
 }
 
 async function startOf(path: string): Promise<Buffer> {
