@@ -1,7 +1,8 @@
 """Writes PyTorch checkpoints, and beside each what its tensors are.
 
 make_checkpoints.py FOLDER [SEED]: prints a JSON list of {"name", "file", "expected", "key"}: `expected` is a
-safetensors file of independent, contiguous copies, `key` the part of the checkpoint that they are of.
+safetensors file of independent, contiguous copies, `key` the part of the checkpoint that they are of. Those that are to
+be refused have {"name", "file", "code", "says"} instead.
 """
 
 import io
@@ -11,6 +12,7 @@ import pickle
 import struct
 import sys
 import tarfile
+import warnings
 import zipfile
 from collections import OrderedDict
 
@@ -20,6 +22,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 folder = sys.argv[1]
+# Of kinds of tensors that are new, or on their way out.
+warnings.simplefilter("ignore")
 torch.manual_seed(int(sys.argv[2]) if len(sys.argv) > 2 else 0)
 cases = []
 
@@ -36,6 +40,14 @@ def add(name, checkpoint, expected, key=None, zip=True, protocol=2):
     )
     save_file({name: copy(tensor) for name, tensor in expected.items()}, stem + ".expected")
     cases.append({"name": os.path.basename(stem), "file": stem + ".pt", "expected": stem + ".expected", "key": key})
+
+
+def refuse(name, checkpoint, code, says, protocols=(2, 3, 4, 5), zips=(True, False)):
+    for zip in zips:
+        for protocol in protocols:
+            stem = os.path.join(folder, f"{name}-{'zip' if zip else 'legacy'}-{protocol}")
+            torch.save(checkpoint, stem + ".pt", pickle_protocol=protocol, _use_new_zipfile_serialization=zip)
+            cases.append({"name": os.path.basename(stem), "file": stem + ".pt", "code": code, "says": says})
 
 
 def add_all(name, checkpoint, expected, key=None):
@@ -176,9 +188,11 @@ def training():
         "loss": [0.1, 0.2],
         "config": {"name": "tiny", "layers": 1, "dropout": None, "size": torch.Size([1, 2])},
     }
-    # The tensor of the random generator is at the top: so the whole is taken without a key.
     add_all("training", checkpoint, flat("", checkpoint, {}), key="")
-    add("training-model", checkpoint, model.state_dict(), key="model")
+    # The tensor of the random generator at the top does not make it a state dict.
+    add_all("training-model", checkpoint, model.state_dict())
+    best = {"epoch": 3, "arch": "gpt2", "state_dict": model.state_dict(), "best_acc1": torch.tensor([71.2])}
+    add("training-best", {**best, "optimizer": optimizer.state_dict()}, model.state_dict())
     state = flat("state", optimizer.state_dict()["state"], {})
     add("training-optimizer", checkpoint, state, key="optimizer")
     add("optimizer-alone", optimizer.state_dict(), state)
@@ -196,6 +210,10 @@ def dtypes():
         tensors[f"{name}.scalar"] = tensors[name][0, 0].clone()
         tensors[f"{name}.empty"] = torch.empty((0, 3), dtype=tensors[name].dtype)
         tensors[f"{name}.t"] = tensors[name].clone().t()
+    tensors["float4"] = bits.clone().view(torch.float4_e2m1fn_x2).reshape(5, 4, 4)
+    tensors["float4.part"] = bits.clone().view(torch.float4_e2m1fn_x2).reshape(5, 4, 4)[1:4, 1:3, 2:]
+    tensors["float4.turned"] = bits.clone().view(torch.float4_e2m1fn_x2).reshape(5, 4, 4).transpose(0, 1)
+    tensors["float4.empty"] = bits[:0].clone().view(torch.float4_e2m1fn_x2).reshape(0, 3)
     add_all("dtypes", tensors, tensors)
 
 
@@ -227,6 +245,8 @@ def views():
     marked = torch.randn(3)
     marked.note = "an attribute"
     tensors["marked"] = marked
+    # Nothing that is read, but a storage of the file.
+    tensors.attribute = torch.randn(5)
     add_all("views", tensors, tensors)
     # More than is in memory at once.
     long = torch.randn(3000, 1500)
@@ -272,6 +292,14 @@ def arrays():
             tensors[f"{code}.{name}"] = made
             native = np.ascontiguousarray(made).astype(np.dtype(code))
             expected[f"{code}.{name}"] = torch.from_numpy(native.copy()).reshape(np.shape(made))
+    tensors["text"] = np.array(["a", "bc"])
+    tensors["bytes"] = np.array([b"a", b"bc"])
+    tensors["letters"] = np.str_("abc")
+    tensors["objects"] = np.array([{"a": 1}, None], dtype=object)
+    tensors["date"] = np.array(["2020-01-01"], dtype="M8[s]")
+    tensors["time"] = np.array([3], dtype="m8[ms]")
+    tensors["fields"] = np.zeros(2, dtype=[("a", "f4"), ("b", "i8")])
+    tensors["object fields"] = np.zeros(2, dtype=[("a", "f4"), ("b", "O")])
     add_all("arrays", tensors, expected)
 
 
@@ -359,6 +387,49 @@ def tar():
     cases.append({"name": "tar", "file": path, "expected": path + ".expected", "key": None})
 
 
-for make in (big_endian, tar, models, training, dtypes, views, shared, arrays):
+class Whole(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.randn(3))
+
+
+def unsupported():
+    """What safetensors does not have, and programs, as PyTorch writes them."""
+    square = torch.randn(4, 4)
+    parts = [torch.randn(2, 3), torch.randn(3, 3)]
+    scales, zeros = torch.ones(4), torch.zeros(4)
+    kinds = {
+        "quantised": torch.quantize_per_tensor(square, 0.1, 0, torch.qint8),
+        "quantised-channels": torch.quantize_per_channel(square, scales, zeros, 0, torch.quint8),
+        "sparse-coo": square.to_sparse(),
+        "sparse-csr": square.to_sparse_csr(),
+        "sparse-csc": square.to_sparse_csc(),
+        "sparse-bsr": square.to_sparse_bsr((2, 2)),
+        "sparse-bsc": square.to_sparse_bsc((2, 2)),
+        "nested": torch.nested.nested_tensor(parts),
+        "nested-jagged": torch.nested.nested_tensor(parts, layout=torch.jagged),
+        "meta": torch.empty(3, device="meta"),
+        "complex128": torch.zeros(3, dtype=torch.complex128),
+        "complex32": torch.zeros(3, dtype=torch.complex32),
+        "pairs": torch.zeros(2, 4, dtype=torch.uint8).view(torch.float4_e2m1fn_x2).t(),
+    }
+    for name, tensor in kinds.items():
+        checkpoint = {"before": torch.randn(2), "w": tensor, "after": torch.randn(3)}
+        refuse(name, checkpoint, "UNSUPPORTED_TENSOR", name.split("-")[0])
+    for kind, array in (("f16", np.longdouble(1)), ("c16", np.zeros(2, "c16"))):
+        refuse(f"array-{kind}", {"w": torch.ones(2), "x": array}, "UNSUPPORTED_TENSOR", kind)
+    refuse("whole-model", Whole(), "UNSAFE_PICKLE", "__main__.Whole")
+
+
+def formats():
+    """What says how elements lie, by names of PyTorch's."""
+    state = {"w": torch.randn(3), "layout": torch.sparse_coo, "scheme": torch.per_tensor_affine}
+    add_all("layouts", state, {"w": state["w"]})
+    for zip in (True, False):
+        formats = {"w": state["w"], "last": torch.channels_last, "kept": torch.preserve_format}
+        add("memory-formats", formats, {"w": state["w"]}, None, zip, 4)
+
+
+for make in (formats, unsupported, big_endian, tar, models, training, dtypes, views, shared, arrays):
     make()
 print(json.dumps(cases))
