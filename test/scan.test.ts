@@ -4,7 +4,8 @@ import { deflateRawSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { convertCheckpoint, scanCheckpoint } from '../src/convert/index.ts';
 import { gguf, header, npy } from './support/arrays.ts';
-import { EVIL, pickle, py } from './support/checkpoints.ts';
+import { EVIL, entriesOf, named, pickle, py, tensor, zip } from './support/checkpoints.ts';
+import { runCli } from './support/cli.ts';
 import { thrownBy } from './support/errors.ts';
 import { fileMaker, temporaryFolder } from './support/temporary.ts';
 
@@ -63,6 +64,71 @@ describe('scans of names', () => {
   it('take time in proportion to the calls in a chain', { timeout: 60_000 }, async () => {
     const chain = Buffer.from(`cfoo\nbar\n${')R'.repeat(1_000_000)}.`, 'latin1');
     expect(await scanned(chain)).toMatchObject({ verdict: 'unknown' });
+  });
+});
+
+describe('reports of scans', () => {
+  const harmless = Array.from({ length: 1200 }, (_, i) => py.call(py.global('foo', `f${i}`)));
+
+  it('begin with what does harm, however much is before it', async () => {
+    const { verdict, globals, calls, omitted } = await scanned(pickle(py.list(...harmless, EVIL)));
+    expect(verdict).toBe('dangerous');
+    expect(globals[0]).toMatchObject({ name: 'os.system', danger: 'it runs commands' });
+    expect(calls[0]).toMatchObject({ call: expect.stringMatching(/^os\.system\("curl/) });
+    expect([globals.length, calls.length]).toEqual([1000, 1000]);
+    expect(omitted).toEqual({ globals: 201, calls: 201 });
+  });
+
+  it('are printed with the reason, and with how much is left out', async () => {
+    const path = makeFile(pickle(py.list(...harmless, EVIL)), 'many.pkl');
+    const { code, stdout } = await runCli(['scan', path]);
+    expect(code).toBe(3);
+    const lines = stdout.split('\n');
+    expect(lines[0]).toBe(`${path}  DANGEROUS: it runs commands`);
+    expect(lines.filter((line) => line === '    … and 201 more').length).toBe(2);
+  });
+
+  it('leave nothing out of a short one', async () => {
+    expect((await scanned(pickle(EVIL))).omitted).toEqual({ globals: 0, calls: 0 });
+  });
+});
+
+describe('scans of files with many pickles', () => {
+  // Copies of a list of 2,000 items, in four bytes each.
+  const list = Buffer.concat([py.list(Buffer.alloc(2000, 'N')), Buffer.from('q\x000')]);
+  const copy = Buffer.concat([py.global('builtins', 'set'), Buffer.from('h\0\x85R0', 'latin1')]);
+  const long = pickle(Buffer.concat([list, ...Array(13_000).fill(copy), py.none]));
+  const entries = Array.from({ length: 40 }, (_, i) => ({ name: `model/x${i}.pkl`, data: long }));
+  const state = pickle(named(['w', tensor()]));
+  const path = makeFile(zip([...entriesOf(state), ...entries]), 'many.pt');
+
+  it('do work for a few of them, and say so', { timeout: 120_000 }, async () => {
+    const began = process.cpuUsage();
+    const one = await scanned(zip([...entriesOf(state), entries[0]]));
+    const forOne = process.cpuUsage(began).user;
+    const [report] = await scanCheckpoint(path);
+    const forAll = process.cpuUsage(began).user - forOne;
+    for (const { verdict, problem } of [one, report]) {
+      expect(verdict).toBe('unknown');
+      expect(problem).toMatchObject({ code: 'ERR_SAFETENSORS_CHECKPOINT_LIMIT' });
+    }
+    expect(forAll / forOne).toBeLessThan(20);
+  });
+
+  it('end with the signal within one of them', { timeout: 60_000 }, async () => {
+    const enough = new Error('enough');
+    for (const file of [path, makeFile(long, 'long.pkl')]) {
+      const controller = new AbortController();
+      const scan = scanCheckpoint(file, { signal: controller.signal });
+      setTimeout(() => controller.abort(enough), 1);
+      expect(await thrownBy(() => scan)).toBe(enough);
+    }
+    const controller = new AbortController();
+    const output = join(folder, 'long.safetensors');
+    const { signal } = controller;
+    const conversion = convertCheckpoint(makeFile(long, 'long.pkl'), output, { signal });
+    setTimeout(() => controller.abort(enough), 1);
+    expect(await thrownBy(() => conversion)).toBe(enough);
   });
 });
 
