@@ -1,7 +1,8 @@
 """Writes checkpoints that are attacks, or malformed. Needs nothing but Python.
 
 make_malicious.py FOLDER CANARY: what runs of them would make a file at CANARY. Prints a JSON list of
-{"name", "file", "verdict", "code", "says"}: the verdict of a scan, the code of a conversion, and text that both name.
+{"name", "file", "verdict", "code", "skipping", "says"}: the verdict of a scan, the codes of a conversion and of one that
+skips what is unknown, and text that the first two name.
 """
 
 import io
@@ -20,11 +21,14 @@ CODE = f"open({canary!r}, 'w').close()"
 cases = []
 
 
-def add(name, data, verdict="dangerous", code="UNSAFE_PICKLE", says="", ending=".pt"):
+def add(name, data, verdict="dangerous", code="UNSAFE_PICKLE", says="", ending=".pt", skipping=""):
+    # What is unknown and no more is skipped.
+    if skipping == "":
+        skipping = None if (verdict, code) == ("unknown", "UNSAFE_PICKLE") else code
     path = os.path.join(folder, name + ending)
     with open(path, "wb") as file:
         file.write(data)
-    cases.append({"name": name, "file": path, "verdict": verdict, "code": code, "says": says})
+    cases.append({"name": name, "file": path, "verdict": verdict, "code": code, "skipping": skipping, "says": says})
 
 
 # Instructions.
@@ -85,7 +89,7 @@ def program(body, protocol=2):
 
 
 # Containers.
-def archive(data, entries=(), method=zipfile.ZIP_STORED, root="archive"):
+def archive(data, entries=(), method=zipfile.ZIP_STORED, root="archive", version="3\n"):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", method) as file:
         file.writestr(f"{root}/data.pkl", data)
@@ -93,7 +97,8 @@ def archive(data, entries=(), method=zipfile.ZIP_STORED, root="archive"):
         file.writestr(f"{root}/data/0", b"\0" * 16)
         for name, content in entries:
             file.writestr(name, content)
-        file.writestr(f"{root}/version", "3\n")
+        if version is not None:
+            file.writestr(f"{root}/version", version)
     return buffer.getvalue()
 
 
@@ -210,6 +215,10 @@ def encodings():
     add("the-root", checkpoint(EVIL), says="os.system")
     add("in-metadata", checkpoint(b"}(" + text("w") + tensor(more=EVIL) + b"u"), says="os.system")
     add("in-storage", checkpoint(b"}(" + text("w") + tensor(stored(key=EVIL)) + b"u"), says="os.system")
+    harmless = b"".join(call(f"foo.f{i}") + b"0" for i in range(1200))
+    add("behind-harmless-names", checkpoint(harmless + state(text("x"), EVIL)), says="os.system")
+    dropped = state(text("__metadata__"), tensor(), text("x"), call("argparse.Namespace"))
+    add("name-of-metadata", checkpoint(dropped), "unknown", says="argparse.Namespace", skipping="UNSUPPORTED_TENSOR")
     add("broken-stream", program(EVIL)[:-1] + b"\xff\xff", says="os.system", ending=".bin")
     add("broken-zip-stream", archive(program(EVIL)[:-1] + b"}}}"), says="os.system")
     add("cut-stream", program(EVIL)[:-1], says="os.system", ending=".bin")
@@ -254,7 +263,7 @@ def patched(data, at, raw):
 def zips():
     evil = checkpoint(state(text("x"), EVIL))
     good = checkpoint(state())
-    bad = {"verdict": "unknown", "code": "MALFORMED_CHECKPOINT"}
+    bad = {"verdict": "unknown", "code": "MALFORMED_CHECKPOINT", "says": "zip"}
     broken = {"code": "MALFORMED_CHECKPOINT", "says": "os.system"}
     add("zip-other-extension-cve-2025-1889", checkpoint(state(), entries=[("archive/config.p", program(EVIL))]), code=None, says="os.system")
     add("zip-raw-pickle-as-bin-cve-2025-10155", pickle.dumps(Exploit(), 2), says="system", ending=".bin")
@@ -269,7 +278,7 @@ def zips():
     add("zip-crc-good", patched(patched(good, next(local_headers(good)) + 14, b"\1\2\3\4"), next(central_headers(good)) + 16, b"\1\2\3\4"), **bad)
     add("zip-compressed", checkpoint(state(text("x"), EVIL), method=zipfile.ZIP_DEFLATED), **broken)
     add("zip-torchscript-cve-2025-32434", checkpoint(state(), entries=[("archive/constants.pkl", program(EVIL)), ("archive/code/__torch__.py", "x")]), says="os.system")
-    add("zip-torchscript", checkpoint(state(), entries=[("archive/constants.pkl", program(b")")), ("archive/code/__torch__.py", "x")]), "unknown")
+    add("zip-torchscript", checkpoint(state(), entries=[("archive/constants.pkl", program(b")")), ("archive/code/__torch__.py", "x")]), "unknown", says="TorchScript", skipping="UNSAFE_PICKLE")
     add("zip-behind-something", b"#!/bin/sh\n" + good, "unknown", "NOT_A_CHECKPOINT")
     add("zip-pickle-before", program(EVIL) + good, "dangerous", says="os.system")
     add("zip-bytes-behind", good + b"\0", **bad)
@@ -287,7 +296,12 @@ def zips():
     add("zip-two-folders", checkpoint(state(), entries=[("other/data.pkl", program(EVIL))]), code="NOT_A_CHECKPOINT", says="os.system")
     add("zip-outside-folder", checkpoint(state(), entries=[("../x", b"x")]), **bad)
     add("zip-backslash", checkpoint(state(), entries=[("archive\\x", b"x")]), **bad)
-    add("zip-other-record", good.replace(b"archive/version", b"archive/visions"), "safe", None)
+    for name, version in (("none", None), ("later", "999"), ("first", "0"), ("text", "three"), ("empty", "")):
+        said = {"verdict": "unknown", "code": "MALFORMED_CHECKPOINT", "says": "version"}
+        add(f"zip-version-{name}", checkpoint(state(), version=version), **said)
+    other = checkpoint(state(), entries=[("archive/.data/version", "999")])
+    add("zip-version-other", other, "unknown", "MALFORMED_CHECKPOINT", says="version")
+    add("zip-other-record", checkpoint(state(), entries=[("archive/visions", "3\n")]), "safe", None)
     twice = checkpoint(state(), entries=[("archive/xata.pkl", program(EVIL))]).replace(b"xata.pkl", b"data.pkl")
     add("zip-name-twice", twice, **broken)
     case = {"code": "MALFORMED_CHECKPOINT", "says": "case"}
