@@ -6,15 +6,17 @@ import { TARGET_DTYPES, type TargetDtype } from './target.ts';
 export interface ConvertOptions {
   /**
    * Where in the checkpoint the tensors are: keys and indices, joined by dots (`'optimizer.state'`); `''`
-   * for all that there is. Default: the state dict, which is all that there is when that has tensors itself,
-   * else what is under `state_dict`, `model_state_dict`, `model` or `module`, else all.
+   * for all that there is. Default: the state dict, which is what is under `state_dict`, `model_state_dict`, `model` or
+   * `module` if that has tensors and there are no more than a few beside it, else all.
    */
   key?: string | undefined;
   /** Taken off names that begin with it, as `'module.'`. Default: none. */
   stripPrefix?: string | undefined;
   /**
    * Leaves out what the pickle would have Python make of classes that are not known to be harmless,
-   * and tensors of numpy and GGUF files that safetensors has no dtype for, instead of refusing the checkpoint. (What is known to be harmful is refused all the same.) Default: false.
+   * and arrays of numpy and tensors of GGUF files that safetensors has no dtype for, instead of refusing the
+   * checkpoint. What is known to be harmful is refused all the same, and so are tensors of PyTorch of other kinds.
+   * Default: false.
    */
   skipUnknown?: boolean | undefined;
   /** What floating-point tensors of 16 bits and more are rounded to. Default: as they are. */

@@ -10,13 +10,14 @@ export interface Unshared {
 }
 
 /**
- * Finds tensors that share memory, as the reference's `save_model` does: of those that overlap, one that
+ * Finds tensors that share memory, as the reference's converter (bindings/python/convert.py) does: of those that overlap, one that
  * covers the whole storage is kept, the first by name (code points), and its copies become links to
  * it. Where none covers the storage, that is an error there and here: what belongs to the tensor is not
  * known.
  *
- * The reference also drops what is another view of the kept one, as its transpose or a part of it, and
- * records the same link. That loses how they differ; here such a view is a tensor of its own.
+ * The reference also drops what is another view of the kept one, as its transpose, another shape or a part of it, and
+ * records the same link. That loses how they differ; here such a view is a tensor of its own. A single part of a
+ * storage is copied by its converter and here, where its `save_model` refuses it.
  *
  * Links are keys of the metadata. The reference drops one whose key the metadata has already, and nothing says that
  * there was such a tensor; here a tensor of that name is written, so that no link is lost and no key overwritten.
