@@ -335,6 +335,27 @@ def big_endian():
         assert torch.equal(tensor, tensors[name]), name
 
 
+def zip64():
+    """With 64-bit sizes and offsets, as in files of over 4 GB: of two records, and at the end."""
+    tensors = {"a": torch.randn(5), "b": torch.randn(7)}
+    add("zip64", tensors, tensors)
+    path = cases[-1]["file"]
+    with zipfile.ZipFile(path) as archive:
+        records = [(name, archive.read(name)) for name in archive.namelist()]
+    limits = zipfile.ZIP64_LIMIT, zipfile.ZIP_FILECOUNT_LIMIT
+    zipfile.ZIP64_LIMIT, zipfile.ZIP_FILECOUNT_LIMIT = 0, 0
+    try:
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, data in records:
+                archive.writestr(name, data)
+    finally:
+        zipfile.ZIP64_LIMIT, zipfile.ZIP_FILECOUNT_LIMIT = limits
+    with open(path, "rb") as file:
+        assert b"PK\x06\x06" in file.read()
+    for name, tensor in torch.load(path).items():
+        assert torch.equal(tensor, tensors[name]), name
+
+
 def tar():
     """As PyTorch wrote before 0.1.10, and still reads; nothing writes it any more."""
     base = torch.randn(4, 6)
@@ -430,6 +451,6 @@ def formats():
         add("memory-formats", formats, {"w": state["w"]}, None, zip, 4)
 
 
-for make in (formats, unsupported, big_endian, tar, models, training, dtypes, views, shared, arrays):
+for make in (formats, unsupported, big_endian, zip64, tar, models, training, dtypes, views, shared, arrays):
     make()
 print(json.dumps(cases))
