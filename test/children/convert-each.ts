@@ -32,7 +32,7 @@ for (const [index, file] of files.entries()) {
   const { code, message } = await conversionOf(file, output);
   const { code: skipping } = await conversionOf(file, output, { skipUnknown: true });
   const { verdict, globals, calls, problem } = report;
-  const scan = JSON.stringify([globals, calls, problem?.message]);
+  const scan = JSON.stringify([globals, calls, problem?.message.replaceAll(file, '')]);
   outcomes.push({ verdict, code, skipping, scan, message, ms: performance.now() - start });
 }
 const result: Outcomes = { outcomes, peakBytes: process.resourceUsage().maxRSS * 1024 };

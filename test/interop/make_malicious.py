@@ -2,7 +2,7 @@
 
 make_malicious.py FOLDER CANARY: what runs of them would make a file at CANARY. Prints a JSON list of
 {"name", "file", "verdict", "code", "skipping", "says"}: the verdict of a scan, the codes of a conversion and of one that
-skips what is unknown, and text that the first two name.
+skips what is unknown, and text that is in what the scan says, or the conversion where the scan finds nothing.
 """
 
 import io
@@ -263,7 +263,7 @@ def patched(data, at, raw):
 def zips():
     evil = checkpoint(state(text("x"), EVIL))
     good = checkpoint(state())
-    bad = {"verdict": "unknown", "code": "MALFORMED_CHECKPOINT", "says": "zip"}
+    bad = {"verdict": "unknown", "code": "MALFORMED_CHECKPOINT"}
     broken = {"code": "MALFORMED_CHECKPOINT", "says": "os.system"}
     add("zip-other-extension-cve-2025-1889", checkpoint(state(), entries=[("archive/config.p", program(EVIL))]), code=None, says="os.system")
     add("zip-raw-pickle-as-bin-cve-2025-10155", pickle.dumps(Exploit(), 2), says="system", ending=".bin")
@@ -437,6 +437,82 @@ def bombs():
         add(f"malformed-{what}", b"\x80\x04" + raw + (b"" if what == "no-stop" else b"."), **broken)
 
 
+# What is said of those that name nothing.
+SAYS = {
+    "bdb.Bdb": "call-bdb",
+    "bytes behind the pickle": "second-pickle",
+    "opcode 0x82": "extension",
+    "opcode 0x97": "out-of-band",
+    "os.system": "persistent-module",
+    "a pickle with another checksum": "zip-crc-good",
+    "neither a zip file, nor a pickle": "zip-behind-something",
+    "a zip file without its end record, or with bytes behind it": "zip-bytes-behind zip-comment zip-no-directory",
+    "a zip directory that does not end at byte 613": "zip-two-ends",
+    "a zip directory that does not end at byte 837": "zip-two-directories",
+    "a zip directory of more than its records": "zip-fewer-records",
+    "record 4 of the zip directory: it is not there": "zip-many-records",
+    "its two headers do not agree": "zip-local-size",
+    "bytes of no record": "zip-offset-outside",
+    "no header before its data": "zip-offset-overlap",
+    "record 0 of the zip directory: sizes that do not agree": "zip-zip64-size",
+    "records in more than one folder": "zip-outside-folder",
+    "record 3 of the zip directory: a name that is not right": "zip-backslash",
+    "a byte order that is neither little nor big": "zip-byteorder",
+    "its records have more than may be looked at": "zip-bomb",
+    "1 bytes are expected, but the pickle ends": "tar-count malformed-no-stop",
+    "a tensor of 2147483647 dimensions": "tar-dimensions",
+    "a number that is no index": "tar-elements",
+    "it reaches to byte 20 of a storage of 16": "tar-outside tensor-outside",
+    "a persistent id that is not in the file": "tar-unknown-key",
+    "what is no regular file": "tar-link",
+    "bytes behind its end": "tar-bytes-behind",
+    "a record of another name": "tar-other-record",
+    "a header that is not right": "tar-checksum",
+    "storage \"0\": expected 1600 bytes, found 16": "tensor-storage-size-cve-2026-24747",
+    "items for what cannot have them": (
+        "tensor-setitem-cve-2026-24747 tensor-setitems-on-list "
+        "tensor-append-to-dict malformed-odd-items"
+    ),
+    "a tensor whose shape has a value that is no index": "tensor-overflow tensor-negative-size tensor-float-size",
+    "a shape beyond all bounds": "tensor-overflow-exact",
+    "a tensor whose strides has a value that is no index": "tensor-stride-overflow tensor-negative-stride",
+    "a tensor whose offset is no index": "tensor-negative-offset",
+    "a tensor of 100 dimensions": "tensor-many-dimensions",
+    "a tensor without a storage": "tensor-no-storage",
+    "its tensors have 4398046511088 bytes more than what they are views of": "tensor-expanded-bomb",
+    "its tensors have 85563801600 bytes more than what they are views of": "tensor-views-bomb",
+    "a persistent id that is no storage of tensors": "tensor-unknown-storage",
+    "a dict with the key \"w\" twice": "tensor-names-twice",
+    "two tensors of the name \"a.b\"": "tensor-name-clash",
+    "an integer of 2147483647 bytes": "bomb-long",
+    "an integer of 4294967295 bytes": "bomb-long-negative",
+    "an integer of 60000 digits": "bomb-decimal",
+    "a length of 1152921504606846976 bytes": "bomb-text",
+    "4294967295 bytes are expected, but the pickle ends": "bomb-text-4",
+    "a length of 4611686018427387904 bytes": "bomb-bytes bomb-frame",
+    "a line of over 65536 bytes": "bomb-line",
+    "entry 4294967294 of the memo is empty": "bomb-memo-index",
+    "a stack too deep": "bomb-dup bomb-marks",
+    "more work than any checkpoint takes": "bomb-lists bomb-memo bomb-copies bomb-encode",
+    "more, or more deeply nested, than any checkpoint is": "bomb-tuples bomb-laughs bomb-cycle bomb-deep",
+    "a name that is too long": "bomb-name",
+    "a value is expected on the stack, and there is none": "malformed-empty-stack",
+    "a mark is expected, and there is none": "malformed-no-mark",
+    "values are left on the stack": "malformed-left-over",
+    "entry 5 of the memo is empty": "malformed-memo-empty",
+    "opcode 0xff": "malformed-opcode",
+    "protocol 9": "malformed-protocol",
+    "text that is not UTF-8": "malformed-utf-8 malformed-surrogate",
+    "a frame within a frame": "malformed-frame-in-frame",
+    "an argument that reaches past the end of its frame": "malformed-across-frame",
+    "a name to import that is no text": "malformed-name-no-text",
+}
+
 for make in (attacks, encodings, zips, tars, tensors, bombs):
     make()
+by_name = {name: says for says, names in SAYS.items() for name in names.split()}
+for case in cases:
+    if case["says"] == "" and case["code"] is not None:
+        case["says"] = by_name.pop(case["name"])
+assert not by_name, by_name
 print(json.dumps(cases))
