@@ -5,44 +5,16 @@ import { PyDict, PyTuple, type Value } from './values.ts';
  * What tensors of PyTorch have by themselves: setting one of these may put other elements in a tensor's place.
  * Every other name is one of the model's own, which tells nothing of the elements.
  */
-const OF_TENSOR: ReadonlySet<string> = new Set([
-  ...['H', 'T', 'data', 'device', 'dtype', 'grad', 'grad_dtype', 'grad_fn', 'imag', 'itemsize'],
-  ...[
-    'layout',
-    'mH',
-    'mT',
-    'name',
-    'names',
-    'nbytes',
-    'ndim',
-    'output_nr',
-    'real',
-    'requires_grad',
-  ],
-  ...[
-    'retains_grad',
-    'shape',
-    'volatile',
-    '_backward_hooks',
-    '_base',
-    '_cdata',
-    '_grad',
-    '_grad_fn',
-  ],
-  ...['_has_symbolic_sizes_strides', '_post_accumulate_grad_hooks', '_python_dispatch', '_version'],
-  ...[
-    'is_cpu',
-    'is_cuda',
-    'is_ipu',
-    'is_leaf',
-    'is_maia',
-    'is_meta',
-    'is_mkldnn',
-    'is_mps',
-    'is_mtia',
-  ],
-  ...['is_nested', 'is_quantized', 'is_sparse', 'is_sparse_csr', 'is_vulkan', 'is_xla', 'is_xpu'],
-]);
+const OF_TENSOR: ReadonlySet<string> = new Set(
+  (
+    'H T data device dtype grad grad_dtype grad_fn imag itemsize layout mH mT name names ' +
+    'nbytes ndim output_nr real requires_grad retains_grad shape volatile _backward_hooks ' +
+    '_base _cdata _grad _grad_fn _has_symbolic_sizes_strides _post_accumulate_grad_hooks ' +
+    '_python_dispatch _version is_cpu is_cuda is_ipu is_leaf is_maia is_meta is_mkldnn ' +
+    'is_mps is_mtia is_nested is_quantized is_sparse is_sparse_csr is_vulkan is_xla ' +
+    'is_xpu'
+  ).split(' '),
+);
 
 /** Whether an attribute is one of PyTorch's or of Python's own. */
 export function isOfTensor(name: string): boolean {
