@@ -84,6 +84,7 @@ export const HOSTILE_FILES: readonly HostileFile[] = [
       filled('{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"x":[0', ',1e1', ']}}'),
   },
   {
+    id: 'shape-mismatch',
     name: 'a shape of 49 million elements that are too many for its data',
     inTarget: false,
     dataLength: 1,
@@ -91,6 +92,7 @@ export const HOSTILE_FILES: readonly HostileFile[] = [
     refusedWith: 'SIZE_MISMATCH',
   },
   {
+    id: 'shape-overflow',
     name: 'a shape of 49 million elements that overflows',
     inTarget: false,
     dataLength: 1,
