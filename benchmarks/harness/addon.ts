@@ -6,6 +6,7 @@ interface Addon {
   /** Kernels that this processor can run, the best first. */
   kernelSets: readonly string[];
   openSync(path: string, prefix: Uint8Array, backend: 'mmap'): { handle: object; size: number };
+  guard(handle: object, guarded: boolean): void;
   residentBytes(handle: object, ranges: Float64Array): Promise<number>;
   close(handle: object): void;
 }
@@ -26,6 +27,7 @@ export class WholeFile implements Disposable {
   constructor(path: string) {
     const { handle, size } = addon.openSync(path, new Uint8Array(0), 'mmap');
     this.#handle = handle;
+    addon.guard(handle, false);
     this.#ranges = Float64Array.of(0, size);
   }
 
