@@ -45,38 +45,58 @@ void CopyPart(const std::byte* source, int64_t stride, uint64_t count, uint64_t 
   }
 }
 
-// Ranges of whole pages, those that meet as one.
+// Ranges of whole pages, those that meet as one, and none twice: where rows and columns change
+// places, each page is needed by every row of the target.
 class PageRanges {
  public:
-  explicit PageRanges(const Mapping& mapping) : mapping_(mapping) {}
+  PageRanges(const Runs& runs, const Mapping& mapping) : mapping_(mapping) {
+    uint64_t before = 0;
+    uint64_t behind = runs.run_bytes;
+    for (const auto& [count, stride] : runs.axes) {
+      (stride < 0 ? before : behind) += Times(count - 1, Distance(stride));
+    }
+    first_ = (runs.begin - before) / page_;
+    known_.resize((runs.begin + behind) / page_ - first_ + 1);
+  }
 
   void Add(uint64_t offset, uint64_t bytes) {
-    const uint64_t begin = offset / page_ * page_;
-    const uint64_t end = std::min((offset + bytes + page_ - 1) / page_ * page_, mapping_.length());
+    const uint64_t last = (offset + bytes - 1) / page_;
+    for (uint64_t page = offset / page_; page <= last; ++page) {
+      if (known_[page - first_]) continue;
+      known_[page - first_] = true;
+      AddPage(page * page_);
+    }
+  }
+
+  // Those that have been added since it was asked for them the last time.
+  std::vector<ByteRange> Take() { return std::exchange(ranges_, {}); }
+
+ private:
+  void AddPage(uint64_t offset) {
+    const uint64_t length = std::min(page_, mapping_.length() - offset);
     if (!ranges_.empty()) {
       ByteRange& last = ranges_.back();
-      const uint64_t last_end = last.offset + last.length;
-      if (begin <= last_end && end >= last.offset) {
-        last.offset = std::min(last.offset, begin);
-        last.length = std::max(last_end, end) - last.offset;
+      if (offset == last.offset + last.length) {
+        last.length += length;
+        return;
+      }
+      if (offset + length == last.offset) {
+        last = {offset, last.length + length};
         return;
       }
     }
-    ranges_.push_back({begin, end - begin});
+    ranges_.push_back({offset, length});
   }
 
-  const std::vector<ByteRange>& ranges() const { return ranges_; }
-
- private:
   const Mapping& mapping_;
   const uint64_t page_ = Mapping::PageBytes();
+  uint64_t first_;           // page that a run may be in
+  std::vector<bool> known_;  // of each page from there on
   std::vector<ByteRange> ranges_;
 };
 
-// The pages that bytes [begin, end) of the target come from.
-std::vector<ByteRange> PagesOf(const Runs& runs, const Mapping& mapping, uint64_t begin,
-                               uint64_t end) {
-  PageRanges pages(mapping);
+// The pages that bytes [begin, end) of the target come from, and none before them.
+std::vector<ByteRange> PagesOf(const Runs& runs, PageRanges& pages, uint64_t begin, uint64_t end) {
   ForEachPart(runs, begin, end,
               [&](int64_t offset, int64_t stride, uint64_t count, uint64_t bytes) {
                 const auto between = static_cast<int64_t>(count - 1) * stride;
@@ -89,7 +109,7 @@ std::vector<ByteRange> PagesOf(const Runs& runs, const Mapping& mapping, uint64_
                   pages.Add(static_cast<uint64_t>(run), bytes);
                 }
               });
-  return pages.ranges();
+  return pages.Take();
 }
 
 // A page fault on a page that is not in memory reads what lies around it too, as much as the disk's
@@ -155,14 +175,15 @@ Status GatherMapped(const Runs& runs, const Mapping& mapping, std::span<std::byt
   const uint64_t ahead = BytesAhead(runs);
   const auto next = [&](uint64_t at) { return end - at > ahead ? at + ahead : end; };
   uint64_t asked = next(begin);
-  std::vector<ByteRange> pages = PagesOf(runs, mapping, begin, asked);
+  PageRanges needed(runs, mapping);
+  std::vector<ByteRange> pages = PagesOf(runs, needed, begin, asked);
   AskFor(mapping, pages);
   PopulatePages(target, begin, end);
   for (uint64_t at = begin; at < end;) {
     const uint64_t to = asked;
     asked = next(to);
     // Read while what was asked for before is copied.
-    std::vector<ByteRange> next_pages = PagesOf(runs, mapping, to, asked);
+    std::vector<ByteRange> next_pages = PagesOf(runs, needed, to, asked);
     AskFor(mapping, next_pages);
     if (const Status status = Await(mapping, pages); !status.ok()) return status;
     CopyParts(runs, mapping.At(0), target.data(), at, to);

@@ -48,7 +48,7 @@ void Directs(Input input) {
   static thread_local const DirectFile file;
   if (file.output == nullptr) return;
   // Now and then more than is staged at once.
-  const uint64_t more = input.Below(32) == 0 ? StagingMemory::kBytes : 0;
+  const uint64_t more = input.Below(256) == 0 ? StagingMemory::kBytes : 0;
   const uint64_t length = more + kBlock * input.Below(kMostBlocks);
   const uint64_t offset = input.Chance() ? kBlock * input.Below(kMostBlocks) : input.Below(kBlock);
   std::vector<Exact<uint8_t>> memories;
