@@ -6,6 +6,7 @@
 #include "core/file_system.h"
 
 #ifdef __linux__
+#include <linux/magic.h>
 #include <sys/vfs.h>
 #else
 #include <sys/mount.h>
@@ -26,6 +27,9 @@ constexpr uint32_t kRiskyTypes[] = {
     0x65735546,  // FUSE_SUPER_MAGIC: sshfs, gcsfuse, s3fs and the like, and virtiofs
     0x01021997,  // V9FS_MAGIC: 9p, as virtual machines and WSL share folders
     0x0BD00BD0,  // LL_SUPER_MAGIC: Lustre's lustre_user.h; S_MAGIC_LUSTRE in coreutils' stat.c
+    0x19830326,  // BeeGFS: S_MAGIC_FHGFS in coreutils' stat.c
+    0x47504653,  // GPFS, IBM Storage Scale: S_MAGIC_GPFS there
+    0x20030528,  // ORANGEFS_SUPER_MAGIC: fs/orangefs/protocol.h of Linux
     0x00C36400,  // CEPH_SUPER_MAGIC
     0x5346414F,  // AFS_SUPER_MAGIC
     0x6B414653,  // AFS_FS_MAGIC
@@ -33,10 +37,18 @@ constexpr uint32_t kRiskyTypes[] = {
     0x786F4256,  // VBOXSF_SUPER_MAGIC
 };
 
+constexpr bool IsRiskyType(uint32_t type) {
+  return std::ranges::find(kRiskyTypes, type) != std::end(kRiskyTypes);
+}
+
+// Those that headers of every age have.
+static_assert(IsRiskyType(NFS_SUPER_MAGIC) && IsRiskyType(SMB_SUPER_MAGIC) &&
+              IsRiskyType(CODA_SUPER_MAGIC) && IsRiskyType(AFS_SUPER_MAGIC) &&
+              IsRiskyType(V9FS_MAGIC));
+
 bool IsRisky(const struct statfs& info) {
   // 32 bits, whatever the width and the sign of f_type are.
-  return std::ranges::find(kRiskyTypes, static_cast<uint32_t>(info.f_type)) !=
-         std::end(kRiskyTypes);
+  return IsRiskyType(static_cast<uint32_t>(info.f_type));
 }
 
 #else
