@@ -19,7 +19,10 @@ inline bool IsFault(const siginfo_t& info) {
 #endif
 }
 
-// In a handler: does what the system would have done without it.
+// In a handler: does what the system would have done without it; but the other handler runs with
+// the signals blocked that ours blocks, whatever its sa_mask and SA_NODEFER say, and stays for the
+// next signal, whatever SA_RESETHAND says: to take it out again would be a write to what other
+// threads read.
 void CallPreviousHandler(int signal, siginfo_t* info, void* context);
 
 }  // namespace safetensors
