@@ -1,5 +1,5 @@
 // Looks for what no test asserts: `npm run test:sanitizers`; `-- --long` for all rounds of the tests
-// that repeat themselves, and for 10,000 workers that are terminated.
+// that repeat themselves, for 10,000 workers that are terminated, and 10,000 times work that is ended.
 //
 // core/ and kernels/ without Node under AddressSanitizer with UndefinedBehaviorSanitizer, and under
 // ThreadSanitizer; the addon under the former two inside Node, with the tests that drive it hardest.
@@ -17,19 +17,26 @@ const isLong = process.argv.includes('--long');
 const CHECK_ROUNDS = isLong ? 100_000 : 3_000;
 const SHARED_ROUNDS = isLong ? 3_000 : 100;
 const TERMINATIONS = isLong ? 10_000 : 100;
+/** In all; otherwise there are those of the test of teardown. */
+const ENDINGS = isLong ? 10_000 : 0;
 const TIMEOUT_MS = isLong ? 3_600_000 : 300_000;
 
-/** Those whose children open, close, abandon and end at any moment, and touch every binding. */
-const ADDON_TESTS = ['decode-memory', 'lifetime', 'prefetch', 'slice-async'];
-const MORE_ADDON_TESTS = [
+/**
+ * Those whose children open, close, abandon and end at any moment, those that decode, and one that calls every
+ * function of the addon, with arguments of all kinds.
+ */
+const ADDON_TESTS = [
+  'block-scaled',
+  'decode',
   'fault-guard',
-  'kernels',
-  'model-limits',
-  'save-faults',
+  'lifetime',
+  'native-calls',
+  'prefetch',
+  'slice-async',
   'teardown',
   'update-metadata',
-  'writer',
 ];
+const MORE_ADDON_TESTS = ['decode-memory', 'kernels', 'model-limits', 'save-faults', 'writer'];
 
 /** But for those that measure how long the event loop waits, and page faults. */
 const OTHERWISE_UNDER_SANITIZERS = 'event loop|faults no more';
@@ -87,6 +94,29 @@ function terminateWorkers(env: NodeJS.ProcessEnv): void {
   count(title, status === 0, `${stderr}ended with ${signal ?? status}`);
 }
 
+/** Work on a file that is ended in the middle of it: see test/teardown.test.ts. */
+function endWork(env: NodeJS.ProcessEnv): void {
+  const child = join(root, 'out', 'test', 'children', 'ended-at-work.js');
+  const path = join(scratch, 'worked-on.safetensors');
+  const run = (...args: string[]) =>
+    spawnSync(process.execPath, ['--expose-gc', child, path, ...args], {
+      encoding: 'utf8',
+      timeout: TIMEOUT_MS,
+      env,
+    });
+  run('', 'make');
+  const works = ['prefetch', 'decode', 'slice', 'save', 'write', 'iterate'];
+  const ways = ['terminate', 'close', 'drop', 'abandon'];
+  const times = `${Math.ceil(ENDINGS / (works.length * ways.length))}`;
+  for (const work of works) {
+    for (const way of ways) {
+      const { status, signal, stderr } = run(work, way, times);
+      const title = `address: ${way} in the middle of ${work}, ${times} times, inside Node`;
+      count(title, status === 0, `${stderr}ended with ${signal ?? status}`);
+    }
+  }
+}
+
 function runAddonTests(env: NodeJS.ProcessEnv): void {
   const report = join(scratch, 'vitest.json');
   const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
@@ -118,6 +148,7 @@ function runInsideNode(): void {
     SAFETENSORS_MMAP_SANITIZED: '1',
   };
   terminateWorkers(env);
+  if (ENDINGS > 0) endWork(env);
   runAddonTests(env);
 }
 
