@@ -74,6 +74,8 @@ export async function prefetch(
     return;
   }
   if (!beyondMemory) await checkMemory(storage, pages, ranges, signal);
+  // It may have been closed while that was awaited, however short it was.
+  storage.assertOpen();
   const job = start(storage, pages, ranges, concurrency);
   try {
     let shown = -1;
