@@ -18,7 +18,7 @@ namespace safetensors {
 // so the system copies them, which says EFAULT of what cannot be read, and raises no signal.
 class StagingMemory {
  public:
-  // Bytes that a disk is given at once. With four threads it has enough to do while others copy.
+  // Bytes that a disk is given at once. Of three threads, one may copy while it is at work for two.
   static constexpr size_t kBytes = size_t{2} << 20;
 
   // nullptr where the system has no such memory, or none left.
