@@ -106,13 +106,12 @@ Status Mapping::MapFile(const File& file, uint64_t length, uint64_t offset) {
   // page; with PROT_READ alone it would kill the process.
   void* const mapped = mmap(At(offset), length, PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, file.descriptor(), 0);
-  if (mapped == MAP_FAILED) return Status::System(errno, "mmap");
-  if (!TellsResidency(file)) tells_residency_.store(false, std::memory_order_relaxed);
   if (mapped == MAP_FAILED) {
     const Status failure = MapFailure();
     --mapped_files;
     return failure;
   }
+  if (!TellsResidency(file)) tells_residency_.store(false, std::memory_order_relaxed);
   const std::lock_guard one_at_a_time(mapping_files_);
   files_.push_back({offset, length, {}});
   return Status::Ok();
