@@ -165,12 +165,13 @@ describe('memory', () => {
         held: Holdings[];
       }>('open-close-rounds', [makeFile(bytes), 'a', `${OPENS}`, mode], {
         nodeFlags: ['--expose-gc', '--max-semi-space-size=1'],
-        timeoutMs: 120_000,
+        timeoutMs: 300_000,
       });
       expect(sum).toBe(OPENS);
-      expectNoLeak(held, 0, 6 * MEGABYTE);
+      // A quarter of the rounds: some 80 bytes a round.
+      expectNoLeak(held, 0, 2 * MEGABYTE);
     },
-    120_000,
+    300_000,
   );
 
   it.each(['safeOpenSync', 'loadFile'])(
