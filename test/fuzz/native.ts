@@ -1,6 +1,14 @@
 // libFuzzer over the targets of test/native/checks, with AddressSanitizer and UndefinedBehaviorSanitizer.
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildProgram, findCommand, root } from '../tools/native-build.ts';
@@ -19,9 +27,10 @@ function targetNames(): string[] {
   return names;
 }
 
-/** A line in base64 for each input. */
+/** A line in base64 for each input; a target that has none yet begins without. */
 function readCorpus(target: string, folder: string): void {
   const path = join(corpora, `${target}.txt`);
+  if (!existsSync(path)) return;
   for (const [i, line] of readFileSync(path, 'utf8').trim().split('\n').entries()) {
     writeFileSync(join(folder, `${i}`), Buffer.from(line, 'base64'));
   }
