@@ -48,14 +48,14 @@ void Directs(Input input) {
   static thread_local const DirectFile file;
   if (file.output == nullptr) return;
   // Now and then more than is staged at once.
-  const uint64_t more = input.Below(256) == 0 ? StagingMemory::kBytes : 0;
+  const uint64_t more = input.Below(256) == 1 ? StagingMemory::kBytes : 0;
   const uint64_t length = more + kBlock * input.Below(kMostBlocks);
   const uint64_t offset = input.Chance() ? kBlock * input.Below(kMostBlocks) : input.Below(kBlock);
   std::vector<Exact<uint8_t>> memories;
   std::vector<std::span<const std::byte>> parts;
   uint64_t done = 0;
   while (done < length) {
-    const uint64_t bytes = std::min(length - done, 1 + input.Below(length));
+    const uint64_t bytes = std::min(length - done, length - input.Below(length));
     const Exact<uint8_t>& memory = memories.emplace_back(bytes, input.Below(16));
     for (uint64_t i = 0; i < bytes; i++) memory.data()[i] = PatternAt(offset + done + i);
     parts.push_back(std::as_bytes(memory.span()));
