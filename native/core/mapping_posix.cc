@@ -1,10 +1,12 @@
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
-#include <fstream>
+#include <charconv>
 #include <limits>
 #include <utility>
 
@@ -46,7 +48,11 @@ uint64_t MostMappedFiles() {
 #ifdef __linux__
   static const uint64_t most = [] {
     uint64_t mappings = 65530;  // Linux's default, where it does not tell
-    std::ifstream("/proc/sys/vm/max_map_count") >> mappings;
+    std::array<char, 32> text{};
+    const int file = open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);
+    const ssize_t length = file < 0 ? 0 : read(file, text.data(), text.size());
+    if (file >= 0) close(file);
+    if (length > 0) std::from_chars(text.data(), text.data() + length, mappings);
     return mappings - mappings / 8;
   }();
   return most;
