@@ -44,7 +44,8 @@ const names = fc.uniqueArray(fc.oneof(likeNames, likeNames, anyName), {
 const STYLES: readonly ((index: unknown) => string)[] = [
   (index) => JSON.stringify(index, undefined, 2),
   (index) => JSON.stringify(index),
-  (index) => JSON.stringify(index).replaceAll('":"', '" :\t"'),
+  // Between a name and its shard: `":"` is also how a name of a colon looks.
+  (index) => JSON.stringify(index).replaceAll('":"model', '" :\t"model'),
   (index) => JSON.stringify(index, undefined, 2).replace(/x/g, () => '\\u0078'),
   (index) =>
     JSON.stringify(index, undefined, 2).replace(

@@ -1,9 +1,4 @@
-import {
-  type ChildProcess,
-  type ChildProcessByStdio,
-  type SpawnOptions,
-  spawn,
-} from 'node:child_process';
+import { type ChildProcessByStdio, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
@@ -82,7 +77,10 @@ export async function childReport<T>(...call: Parameters<typeof runChild>): Prom
 }
 
 /** Starts a child that never ends by itself, and waits until it has printed that it begins. */
-export async function beginningChild(name: string, args: readonly string[]): Promise<ChildProcess> {
+export async function beginningChild(
+  name: string,
+  args: readonly string[],
+): Promise<ChildProcessByStdio<null, Readable, null>> {
   const child = spawn(...childCommand(name, args), { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = once(child, 'close').then(([code]) => {
     throw new Error(`${name} ended with ${code} before it began`);
