@@ -1,11 +1,15 @@
-import { truncateSync } from 'node:fs';
+import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { checkpoint, named, tensor } from './support/checkpoints.ts';
 import { hasOpen, interruptCli, runCliInTerminal, whyNoTerminal } from './support/cli.ts';
 import { writeSparseFile } from './support/sparse.ts';
 import { temporaryFolder } from './support/temporary.ts';
 
-const BAR_FACTS = /\d+% {2}[\d.]+ [GM]B of 6 GB/;
+const BAR_FACTS = /\d+% {2}[\d.]+ [GM]B of 2 GB/;
+/** What is drawn over what, without what moves the cursor. */
+const linesDrawn = (output: string) =>
+  output.split(/\r|\n|\x1b\[1G/).map((line) => line.replace(/\x1b(\[[\d;?]*[A-Za-z]|[78])/g, ''));
 
 const zeros = (...lengths: number[]) =>
   lengths.map((byteLength, i) => ({ name: `t${i}`, byteLength, tail: new Uint8Array(0) }));
@@ -48,7 +52,7 @@ describe('a bar', () => {
   const reason = whyNoTerminal();
   if (reason) console.warn(`Tests on a terminal are skipped: ${reason}`);
   const [long, longToo] = ['long', 'too'].map((name) => join(folder, `${name}.safetensors`));
-  for (const path of [long, longToo]) writeSparseFile(path, zeros(6e9));
+  for (const path of [long, longToo]) writeSparseFile(path, zeros(2e9));
 
   it.skipIf(reason)('is shown on a terminal, fits it, and is gone at the end', async () => {
     for (const columns of [80, 30]) {
@@ -56,12 +60,32 @@ describe('a bar', () => {
       expect(stdout).toMatch(
         columns < 40 ? BAR_FACTS : new RegExp(`comparing.* ${BAR_FACTS.source}`),
       );
-      const drawn = stdout
-        .split(/\r|\n|\x1b\[1G/)
-        .map((line) => line.replace(/\x1b(\[[\d;?]*[A-Za-z]|[78])/g, ''));
-      expect(Math.max(...drawn.map((line) => line.length))).toBeLessThanOrEqual(columns);
+      const lengths = linesDrawn(stdout).map((line) => line.length);
+      expect(Math.max(...lengths)).toBeLessThanOrEqual(columns);
       expect(stdout).toMatch(/\x1b\[2Kthe same: 1 tensor\r\n$/);
     }
+  });
+
+  it.skipIf(reason)('is shown of a conversion, and gone before what it tells', async () => {
+    // Transposed, to take their time: each element is fetched from where it lies.
+    const side = 2048;
+    const keys = ['0', '1', '2', '3', '4', '5', '6', '7'];
+    const transposed = { elements: side * side, shape: [side, side], strides: [1, side] };
+    const input = join(folder, 'transposed.pt');
+    writeFileSync(
+      input,
+      checkpoint(
+        named(...keys.map((key) => [`t${key}`, tensor({ key, ...transposed })] as const)),
+        Object.fromEntries(keys.map((key) => [key, Buffer.alloc(4 * side * side)])),
+      ),
+    );
+    const output = join(folder, 'transposed.safetensors');
+    const { code, stdout } = await runCliInTerminal(80, ['convert', input, '-o', output]);
+    const bars = linesDrawn(stdout).filter((line) => line.startsWith('converting'));
+    expect(bars.join('\n')).toMatch(/[1-9]\d*% {2}[\d.]+ MB of 268 MB/);
+    expect(Math.max(...bars.map((line) => line.length))).toBeLessThanOrEqual(80);
+    expect(stdout.endsWith(`\x1b[2K${output}  (8 tensors, 134 MB, verified)\r\n`)).toBe(true);
+    expect(code).toBe(0);
   });
 
   it.skipIf(reason)('is not for terminals that cannot go back', async () => {
