@@ -26,7 +26,7 @@ const of = (trial: string, rows: Rows): Figure[] =>
   rows.map(([id, label, more]) => one(trial, id, label, more));
 
 const FIRST_OF_A_PROCESS =
-  'the first open of a process runs while V8 has compiled nothing of it yet, and loads the addon.';
+  'the first open of a process runs while V8 has compiled nothing of it yet.';
 const INDEX_OF_A_MODEL =
   'the reference reads no index. Ours has 10 MB, must be read and looked through before the first shard can be ' +
   'opened, and each tensor is compared with its entry there.';
@@ -164,7 +164,7 @@ export const FIGURES: readonly [heading: string, rows: readonly Figure[]][] = [
         ['deepseek-json-first', '… the first of a process', { missed: FIRST_OF_A_PROCESS }],
         ['gpt2-parse-further', 'GPT-2 (160 tensors), against `JSON.parse` alone'],
         ['shard-parse-further', 'one shard of DeepSeek-V3 (565 tensors), likewise'],
-        ['shard-parse-first', '… the first of a process, which loads the addon'],
+        ['shard-parse-first', '… the first of a process'],
         ['llama-parse-further', 'Llama 3.1 405B (1,137 tensors), likewise'],
       ]),
       ...of('models', [
@@ -196,6 +196,7 @@ export const FIGURES: readonly [heading: string, rows: readonly Figure[]][] = [
           'a view (`tensor.data`), 685 GB',
           { headline: 'a view of a tensor (`tensor.data`)' },
         ],
+        ['deepseek-get-data-node20', '… of a name (`getTensor(name).data`)'],
         [
           'deepseek-first-gcs-node22',
           'full garbage collections for the views of all tensors of 685 GB, Node 22 and later',

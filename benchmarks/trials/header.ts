@@ -151,7 +151,7 @@ export const header: Trial = {
   name: 'header',
   title: 'Opening a file: the header',
   explains: [
-    'First open: in a fresh process, its JIT cold; the addon is loaded in it, modules were imported before.',
+    'First open: in a fresh process, its JIT cold; the addon and the modules were loaded before.',
     'Further opens: the median of those that follow in the same process. Closing is not timed.',
     'The targets of DeepSeek-V3 are held against both; that of a shard against further opens, since a',
     'process opens many. The peers read the file with node:fs.',
