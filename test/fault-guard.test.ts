@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { saveFile } from '../src/index.ts';
 import { childCommand, childReport, runChild, runCommand } from './support/child.ts';
-import { rounds, roundsOnEachNode } from './support/rounds.ts';
+import { rounds } from './support/rounds.ts';
 import { temporaryFolder } from './support/temporary.ts';
 
 /** Child processes, because what is tested is that they do not end. */
@@ -22,7 +22,8 @@ const flagsOf = (way: string): string[] => {
 };
 
 describe('a file that is cut short', () => {
-  const ROUNDS = roundsOnEachNode(1000);
+  /** Of each way to read: in `npm test` a thousand; on the other Nodes all ways together have twice as many. */
+  const ROUNDS = rounds(1000);
 
   const VIEWS = [
     'interpreted',

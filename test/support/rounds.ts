@@ -8,8 +8,3 @@ const LESS = process.env.SAFETENSORS_MMAP_FEWER_ROUNDS === undefined ? 1 : 10;
 export function rounds(full: number): number {
   return Math.ceil(full / LESS);
 }
-
-/** {@link rounds} of a test whose rounds are promised on each Node: fewer under sanitizers alone. */
-export function roundsOnEachNode(full: number): number {
-  return process.env.SAFETENSORS_MMAP_SANITIZED === undefined ? full : rounds(full);
-}

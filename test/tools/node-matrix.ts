@@ -55,7 +55,7 @@ function runSuite(node: string, version: string, leftOut: readonly string[]): Co
       ...process.env,
       PATH: `${dirname(node)}${delimiter}${process.env.PATH}`,
       PREBUILDS_ONLY: '1', // node-gyp-build: not what build/Release has
-      SAFETENSORS_MMAP_FEWER_ROUNDS: '1', // `npm test` does all of them; the fault guard's are done here too
+      SAFETENSORS_MMAP_FEWER_ROUNDS: '1', // `npm test` does all of them
     },
   });
   const { numPassedTests, numFailedTests, numPendingTests } = JSON.parse(
