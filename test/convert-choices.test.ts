@@ -1,10 +1,13 @@
-import { linkSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { convertCheckpoint } from '../src/convert/index.ts';
 import { SafetensorsError, safeOpenSync } from '../src/index.ts';
+import type { Outcomes } from './children/convert-each.ts';
 import { gguf } from './support/arrays.ts';
 import { array, type Code, checkpoint, named, py, tensor } from './support/checkpoints.ts';
+import { childReport } from './support/child.ts';
+import { runCli } from './support/cli.ts';
 import { thrownBy } from './support/errors.ts';
 import { fileMaker, temporaryFolder } from './support/temporary.ts';
 
@@ -74,6 +77,67 @@ describe('names of tensors', () => {
     const options = { stripPrefix: 'x.', dryRun: true };
     const error = await thrownBy(() => convertCheckpoint(stripped, output(), options));
     expect(error).toMatchObject({ code: 'ERR_SAFETENSORS_UNSUPPORTED_TENSOR' });
+  });
+});
+
+describe('what a checkpoint has besides tensors', () => {
+  /** A value that takes some 20,000 characters to describe, under the number 1 of the memo. */
+  const long = (() => {
+    const set = (item: Code) =>
+      py.call(py.global('builtins', 'set'), py.list(item, item, item, item));
+    return py.put(1, set(set(set(py.text('\x01'.repeat(120))))));
+  })();
+  const MANY = 15_000;
+  const twice = py.list(long, ...Array<Code>(MANY - 1).fill(py.get(1)), tensor());
+
+  it('is listed up to a thousand things, and counted', async () => {
+    const { others, omitted } = await converted(named(['x', twice], ['w', tensor({ key: '1' })]));
+    expect(others.length).toBe(1000);
+    expect(omitted).toEqual({ others: MANY - 1000, skipped: 0 });
+    const path = fileOf(twice);
+    const { stdout } = await runCli(['convert', path, '-o', output(), '-n']);
+    expect(stdout).toMatch(new RegExp(`^  left out: … and ${MANY - 20} more$`, 'm'));
+  });
+
+  it('is counted where it was skipped', async () => {
+    const calls = Array.from({ length: 1200 }, (_, i) => py.call(py.global('foo', `f${i}`)));
+    const value = named(['x', py.list(...calls)], ['w', tensor()]);
+    const { skipped, omitted } = await converted(value, { skipUnknown: true });
+    expect(skipped.length).toBe(1000);
+    // A name and a call each.
+    expect(omitted).toEqual({ others: 0, skipped: 2 * calls.length - 1000 });
+    const list = gguf({
+      tensors: [
+        { name: 'w' },
+        ...Array.from({ length: 1200 }, (_, i) => ({
+          name: `${i}`,
+          type: 2,
+          dimensions: [32],
+          offset: 32 + 32 * i,
+        })),
+      ],
+      data: Buffer.alloc(32 * 1201),
+    });
+    const path = makeFile(list, 'x.gguf');
+    const { files } = await convertCheckpoint(path, output(), { skipUnknown: true });
+    expect(files[0].skipped.length).toBe(1000);
+    expect(files[0].omitted).toEqual({ others: 0, skipped: 200 });
+  });
+
+  it('takes no memory for each place that it is in, nor for each key', {
+    timeout: 120_000,
+  }, async () => {
+    const keys = Array.from(
+      { length: MANY },
+      (_, i) => [py.tuple(py.int(i), i === 0 ? long : py.get(1)), py.none] as const,
+    );
+    const list = join(folder, 'list.json');
+    writeFileSync(list, JSON.stringify([fileOf(twice), fileOf(py.dict(...keys))]));
+    const outputs = mkdtempSync(join(folder, 'outputs-'));
+    const { outcomes } = await childReport<Outcomes>('convert-each', [list, outputs], {
+      nodeFlags: ['--max-old-space-size=150'],
+    });
+    expect(outcomes.map(({ code }) => code)).toEqual([null, 'CHECKPOINT_LIMIT']);
   });
 });
 

@@ -55,7 +55,7 @@ function* fileLines(
   file: ConvertedFile,
   { dryRun, verify }: Pick<ConvertCommandOptions, 'dryRun' | 'verify'>,
 ): Generator<string> {
-  const { output, tensors, byteLength, links, others, leftOut, skipped, kept, key } = file;
+  const { output, tensors, byteLength, links, others, leftOut, skipped, omitted, kept, key } = file;
   const facts = [countOf(tensors.length, 'tensor'), formatBytes(byteLength)];
   if (dryRun) facts.push('not written');
   else if (kept) facts.push('was there already');
@@ -64,17 +64,19 @@ function* fileLines(
   yield `${escapeText(output)}  (${facts.join(', ')})`;
   for (const [name, target] of links) yield `  ${shownName(name)} is ${shownName(target)}`;
   const values = others.map(({ path, value }) => `${shownName(path)} = ${value}`);
-  yield* first(values, 'left out');
+  yield* first(values, 'left out', omitted.others);
   yield* first(
     leftOut.map((name) => `${shownName(name)} (see --key)`),
     'left out',
   );
-  yield* first(skipped, 'skipped');
+  yield* first(skipped, 'skipped', omitted.skipped);
 }
 
-function* first(what: readonly string[], became: string): Generator<string> {
+/** @param omitted How many more there are than `what` has. */
+function* first(what: readonly string[], became: string, omitted = 0): Generator<string> {
   for (const one of what.slice(0, SHOWN)) yield `  ${became}: ${one}`;
-  if (what.length > SHOWN) yield `  ${became}: … and ${what.length - SHOWN} more`;
+  const more = Math.max(what.length - SHOWN, 0) + omitted;
+  if (more > 0) yield `  ${became}: … and ${more} more`;
 }
 
 function* conversionJson({ files, index }: Conversion): Generator<string> {

@@ -4,6 +4,7 @@ import { Checkpoint, readCheckpoint } from './checkpoint.ts';
 import { dangerOf } from './dangers.ts';
 import { describe } from './describe.ts';
 import { traceDisguised } from './disguised.ts';
+import { Listed } from './listed.ts';
 import { MappedCheckpoint } from './mapped-checkpoint.ts';
 import { namer } from './names.ts';
 import { planOther } from './other-formats.ts';
@@ -22,9 +23,6 @@ import type { OutputPlan } from './write.ts';
  */
 export const MOST_EXTRA_BYTES = 2 ** 30;
 
-/** Descriptions of what was skipped that are kept. */
-const MOST_SKIPPED = 1000;
-
 export interface PlanOptions {
   readonly key: string | undefined;
   readonly stripPrefix: string | undefined;
@@ -40,10 +38,10 @@ export interface FilePlan extends OutputPlan {
   readonly checkpoint: Disposable;
   readonly key: string;
   readonly links: ReadonlyMap<string, string>;
-  readonly others: readonly OtherLeaf[];
+  readonly others: Listed<OtherLeaf>;
   readonly leftOut: readonly string[];
   /** What the pickle would have called, and arrays of other dtypes, which were skipped. */
-  readonly skipped: readonly string[];
+  readonly skipped: Listed<string>;
 }
 
 /** Opens a checkpoint and plans its conversion; the caller disposes of `checkpoint`. */
@@ -76,7 +74,7 @@ function plan(checkpoint: Checkpoint, options: PlanOptions): FilePlan {
   for (const [found, leaf] of flattened.tensors) {
     const unsupported = leaf instanceof PyArray ? unsupportedArray(leaf) : undefined;
     if (options.skipUnknown && unsupported !== undefined) {
-      if (skipped.length < MOST_SKIPPED) skipped.push(`${quoteName(found)} (${unsupported})`);
+      skipped.add(() => `${quoteName(found)} (${unsupported})`);
     } else planned.push(planTensor(nameOf(found), leaf, checkpoint));
   }
   if (planned.length === 0) {
@@ -106,11 +104,15 @@ function plan(checkpoint: Checkpoint, options: PlanOptions): FilePlan {
  *
  * @throws {SafetensorsError} UNSAFE_PICKLE, unless that may be skipped
  */
-function checkSuspicions(trace: Trace, path: string, skipUnknown: boolean): string[] {
+function checkSuspicions(trace: Trace, path: string, skipUnknown: boolean): Listed<string> {
   refuseDangers(trace, path);
+  const skipped = new Listed<string>();
   const [first] = trace.suspicions.filter(isCall).concat(trace.suspicions);
-  if (first === undefined) return [];
-  if (skipUnknown) return trace.suspicions.slice(0, MOST_SKIPPED).map(({ what }) => describe(what));
+  if (first === undefined) return skipped;
+  if (skipUnknown) {
+    for (const { what } of trace.suspicions) skipped.add(() => describe(what));
+    return skipped;
+  }
   const message =
     `the pickle names what tensors do not need: ${describe(first.what)}, at its byte ${first.at}. It was ` +
     'not called; skipUnknown (--skip-unknown) leaves it out';

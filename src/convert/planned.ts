@@ -25,12 +25,14 @@ export interface ConvertedFile {
   readonly byteLength: number;
   /** Names of tensors that are others under a second name, and the name that those are written under. */
   readonly links: ReadonlyMap<string, string>;
-  /** What the same part of the checkpoint has besides tensors. */
+  /** What the same part of the checkpoint has besides tensors: a thousand at most. */
   readonly others: readonly OtherLeaf[];
   /** Keys of the other parts. */
   readonly leftOut: readonly string[];
-  /** What the pickle would have had Python make, and was skipped. */
+  /** What the pickle would have had Python make, and was skipped: a thousand at most. */
   readonly skipped: readonly string[];
+  /** How many more there are of both. */
+  readonly omitted: { readonly others: number; readonly skipped: number };
   /** Whether it was there already, from the same checkpoint. */
   readonly kept: boolean;
 }
@@ -83,12 +85,27 @@ export function convertedFile(
   output: string,
   kept: boolean,
 ): ConvertedFile {
-  const { key, links, others, leftOut, skipped, target } = plan;
+  const { key, links, leftOut, target } = plan;
+  const { items: others, omitted: omittedOthers } = plan.others;
+  const { items: skipped, omitted: omittedSkipped } = plan.skipped;
+  const omitted = { others: omittedOthers, skipped: omittedSkipped };
   const tensors = plan.tensors.map((tensor) => ({
     name: tensor.name,
     dtype: writtenDtype(tensor.dtype, target),
     shape: writtenShape(tensor),
   }));
   const byteLength = bytesOf(plan);
-  return { input, output, key, tensors, byteLength, links, others, leftOut, skipped, kept };
+  return {
+    input,
+    output,
+    key,
+    tensors,
+    byteLength,
+    links,
+    others,
+    leftOut,
+    skipped,
+    omitted,
+    kept,
+  };
 }

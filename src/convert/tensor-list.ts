@@ -1,6 +1,7 @@
 import { quoteName } from '../escape.ts';
 import { SafetensorsError } from '../index.ts';
 import type { FilePlan, PlanOptions } from './convert-file.ts';
+import { Listed } from './listed.ts';
 import type { MappedCheckpoint } from './mapped-checkpoint.ts';
 import { namer } from './names.ts';
 import type { CheckpointTensor } from './plan.ts';
@@ -42,7 +43,7 @@ export function planList(
   { key = '', stripPrefix, skipUnknown, target, metadata }: PlanOptions,
 ): FilePlan {
   const { path } = file;
-  const { format, unsupported, others } = list;
+  const { format, unsupported } = list;
   if (key !== '') throw new RangeError(`key: expected none, since ${quoteName(path)} has no parts`);
   if (unsupported.length > 0 && !skipUnknown) throw refusal(unsupported, path);
   if (list.tensors.length === 0) {
@@ -50,6 +51,10 @@ export function planList(
     throw new SafetensorsError('NO_TENSORS', message, { path });
   }
   const nameOf = namer(path, stripPrefix);
+  const others = new Listed<OtherLeaf>();
+  for (const other of list.others) others.add(() => other);
+  const skipped = new Listed<string>();
+  for (const { name, what } of unsupported) skipped.add(() => `${quoteName(name)} (${what})`);
   const tensors = list.tensors.map((tensor) => ({ ...tensor, name: nameOf(tensor.name) }));
   return {
     checkpoint: file,
@@ -61,7 +66,7 @@ export function planList(
     key: '',
     others,
     leftOut: [],
-    skipped: unsupported.map(({ name, what }) => `${quoteName(name)} (${what})`),
+    skipped,
   };
 }
 

@@ -2,6 +2,7 @@ import { quoteName } from '../escape.ts';
 import { SafetensorsError } from '../index.ts';
 import { describe } from './describe.ts';
 import { malformed } from './fault.ts';
+import { Listed } from './listed.ts';
 import { repeatedKey } from './pickle/keys.ts';
 import { isOfNumbers } from './pickle/numpy.ts';
 import { PyArray, PyDict, PyList, PyTensor, PyTuple, type Value } from './pickle/values.ts';
@@ -22,7 +23,7 @@ export interface Flattened {
   readonly key: string;
   readonly tensors: ReadonlyMap<string, Leaf>;
   /** In the same part of the checkpoint. */
-  readonly others: readonly OtherLeaf[];
+  readonly others: Listed<OtherLeaf>;
   /** Keys of parts that are left out. */
   readonly leftOut: readonly string[];
 }
@@ -52,7 +53,7 @@ const MOST_UNITS = 100_000_000;
 export function flatten(root: Value, key: string | undefined, path: string): Flattened {
   const part = key === undefined ? usualPart(root) : { key, value: find(root, key, path) };
   const tensors = new Map<string, Leaf>();
-  const others: OtherLeaf[] = [];
+  const others = new Listed<OtherLeaf>();
   // The part itself has no name; an empty one is that of a key.
   const open: { name: string | undefined; value: Value; depth: number }[] = [
     { name: undefined, value: part.value, depth: 0 },
@@ -63,10 +64,7 @@ export function flatten(root: Value, key: string | undefined, path: string): Fla
   const tooMuch = () => limit(path, 'more, or more deeply nested, than any checkpoint is');
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     const { name, value, depth } = next;
-    units += name?.length ?? 0;
-    if (depth > MOST_DEPTH || units > MOST_UNITS) {
-      throw tooMuch();
-    }
+    if (depth > MOST_DEPTH) throw tooMuch();
     if (isLeaf(value)) {
       const leaf = name ?? 'tensor';
       if (tensors.has(leaf)) throw malformed(path, `two tensors of the name ${quoteName(leaf)}`);
@@ -75,7 +73,7 @@ export function flatten(root: Value, key: string | undefined, path: string): Fla
     }
     const children = childrenOf(value, path);
     if (children === undefined) {
-      others.push({ path: name ?? '', value: describe(value) });
+      others.add(() => ({ path: name ?? '', value: describe(value) }));
       continue;
     }
     visits += children.length;
@@ -84,7 +82,9 @@ export function flatten(root: Value, key: string | undefined, path: string): Fla
     for (let i = children.length - 1; i >= 0; i--) {
       const [child, childValue] = children[i];
       const childName = name === undefined ? child : `${name}.${child}`;
-      if (childName.length > MOST_NAME_UNITS) throw limit(path, 'a name that is too long');
+      if (childName.length > MOST_NAME_UNITS) throw longName(path);
+      units += childName.length;
+      if (units > MOST_UNITS) throw tooMuch();
       open.push({ name: childName, value: childValue, depth: depth + 1 });
     }
   }
@@ -153,7 +153,14 @@ function childrenOf(value: Value, path: string): [string, Value][] | undefined {
     if (repeated !== undefined) {
       throw malformed(path, `a dict with the key ${describe(repeated)} twice`);
     }
-    return value.keys.map((key, i) => [keyText(key) ?? describe(key), value.values[i]]);
+    // Descriptions are longer than what they are of: as names they have to fit too, before there are more of them.
+    let units = 0;
+    return value.keys.map((key, i) => {
+      const name = keyText(key) ?? describe(key);
+      units += name.length;
+      if (name.length > MOST_NAME_UNITS || units > MOST_UNITS) throw longName(path);
+      return [name, value.values[i]];
+    });
   }
   if (!(value instanceof PyList || value instanceof PyTuple)) return undefined;
   // A list of numbers is one thing.
@@ -170,6 +177,10 @@ function keyText(key: Value): string | undefined {
   return typeof key === 'string' || typeof key === 'number' || typeof key === 'bigint'
     ? `${key}`
     : undefined;
+}
+
+function longName(path: string): SafetensorsError {
+  return limit(path, 'a name, or names, that are too long');
 }
 
 function limit(path: string, message: string): SafetensorsError {
