@@ -141,6 +141,15 @@ describe('what a checkpoint has besides tensors', () => {
   });
 });
 
+describe('a tensor in many places', () => {
+  it('has at most a million names', { timeout: 60_000 }, async () => {
+    const places = Buffer.from('h\x01'.repeat(1_000_000), 'latin1');
+    const path = fileOf(py.list(py.put(1, tensor()), places));
+    const error = await thrownBy(() => convertCheckpoint(path, output(), { dryRun: true }));
+    expect(error).toMatchObject({ code: 'ERR_SAFETENSORS_CHECKPOINT_LIMIT', path });
+  });
+});
+
 describe('arrays of numpy that are no tensors', () => {
   const data = py.bytes(Buffer.alloc(16));
   const w = ['w', tensor()] as const;

@@ -39,6 +39,8 @@ const MOST_BESIDE = 4;
 
 /** Bounds of a walk. Values may be in many places: what is short as a pickle may be endless as a tree. */
 const MOST_VISITS = 4_000_000;
+/** Under a gigabyte when they are planned; one tensor may have any number of names. */
+const MOST_TENSORS = 1_000_000;
 const MOST_DEPTH = 64;
 const MOST_NAME_UNITS = 4096;
 const MOST_UNITS = 100_000_000;
@@ -69,6 +71,7 @@ export function flatten(root: Value, key: string | undefined, path: string): Fla
       const leaf = name ?? 'tensor';
       if (tensors.has(leaf)) throw malformed(path, `two tensors of the name ${quoteName(leaf)}`);
       tensors.set(leaf, value);
+      if (tensors.size > MOST_TENSORS) throw tooMuch();
       continue;
     }
     const children = childrenOf(value, path);
