@@ -6,7 +6,7 @@ import type { MappedCheckpoint } from './mapped-checkpoint.ts';
 import { PickleStream } from './pickle/stream.ts';
 import type { Trace } from './pickle/trace.ts';
 import type { PyStorage, Value } from './pickle/values.ts';
-import { beginsLikePickle, beginsLikeZip } from './signatures.ts';
+import { beginsLikePickle, beginsLikeZip, START_BYTES } from './signatures.ts';
 import { readTarCheckpoint } from './tar.ts';
 import { beginsLikeTar } from './tar-records.ts';
 
@@ -52,9 +52,6 @@ export class Checkpoint implements Disposable {
     this.file.close();
   }
 }
-
-/** Enough to tell them apart. */
-const START_BYTES = 512;
 
 /**
  * Reads a checkpoint of any kind that is known.

@@ -5,9 +5,8 @@ import { beginsLikeNpy } from './numpy/npy.ts';
 import { PickleFault } from './pickle/reader.ts';
 import { PickleStream } from './pickle/stream.ts';
 import type { Trace } from './pickle/trace.ts';
+import { START_BYTES } from './signatures.ts';
 import { beginsLikeTar } from './tar-records.ts';
-
-const START_BYTES = 512;
 
 /**
  * What a file of another format would have Python do that took it for a pickle: how a file is read depends on who

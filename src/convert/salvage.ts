@@ -5,6 +5,7 @@ import type { ByteReader } from './mapped-checkpoint.ts';
 import { MOST_PICKLE_BYTES } from './pickle/limits.ts';
 import { PickleStream } from './pickle/stream.ts';
 import type { Trace } from './pickle/trace.ts';
+import { LIMIT, limitOf, MOST_BYTES_OF_RECORDS } from './scan-limits.ts';
 import { beginsLikePickle } from './signatures.ts';
 import { LOCAL } from './zip-fields.ts';
 
@@ -16,9 +17,6 @@ const MOST_RECORDS = 256;
 const STORED = 0;
 const DEFLATED = 8;
 
-/** What all records together may have, as many times what one may; headers may lead to the same bytes. */
-const TIMES = 4;
-
 interface Budget {
   /** Where records begin that have been looked at. */
   readonly seen: Set<number>;
@@ -28,8 +26,6 @@ interface Budget {
   /** Of one of them; the others are looked at nevertheless. */
   limit: unknown;
 }
-
-const LIMIT = 'ERR_SAFETENSORS_CHECKPOINT_LIMIT';
 
 const signature = Buffer.alloc(4);
 signature.writeUInt32LE(LOCAL.signature);
@@ -44,8 +40,8 @@ export async function salvagePickles(file: ByteReader, trace: Trace): Promise<vo
   let found = 0;
   const budget: Budget = {
     seen: new Set(),
-    read: TIMES * MOST_PICKLE_BYTES,
-    inflated: TIMES * MOST_PICKLE_BYTES,
+    read: MOST_BYTES_OF_RECORDS,
+    inflated: MOST_BYTES_OF_RECORDS,
     limit: undefined,
   };
   const searched = Math.min(file.size, MOST_BYTES);
@@ -106,11 +102,6 @@ async function salvage(
     }
     throw error;
   }
-}
-
-function limitOf({ path }: ByteReader): SafetensorsError {
-  const message = 'its records have more than may be looked at';
-  return new SafetensorsError('CHECKPOINT_LIMIT', message, { path });
 }
 
 async function traced(file: ByteReader, begin: number, trace: Trace): Promise<void> {

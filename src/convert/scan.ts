@@ -14,7 +14,8 @@ import { PickleStream } from './pickle/stream.ts';
 import { Trace } from './pickle/trace.ts';
 import { reportOf, type ScannedFile } from './report.ts';
 import { salvagePickles } from './salvage.ts';
-import { beginsLikePickle, beginsLikeZip } from './signatures.ts';
+import { LIMIT } from './scan-limits.ts';
+import { beginsLikePickle, beginsLikeZip, START_BYTES } from './signatures.ts';
 import { beginsLikeTar } from './tar-records.ts';
 import { readZip } from './zip.ts';
 
@@ -22,11 +23,6 @@ export interface ScanOptions {
   /** Ends the scan, with its reason. */
   signal?: AbortSignal | undefined;
 }
-
-/** Enough to tell kinds of files apart. */
-const START_BYTES = 512;
-
-const LIMIT = 'ERR_SAFETENSORS_CHECKPOINT_LIMIT';
 
 /** Files that are looked at in folders whatever they begin with. */
 const CHECKPOINT = /\.(bin|pt|pth|ckpt|pkl|pickle|p|dat|data|joblib|dill|th|tar)$/i;

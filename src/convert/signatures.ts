@@ -1,3 +1,6 @@
+/** Enough of a file to tell kinds of checkpoints apart: the first block of a tar file. */
+export const START_BYTES = 512;
+
 /** How zip files begin. */
 export function beginsLikeZip(start: Buffer): boolean {
   return start.toString('latin1', 0, 4) === 'PK\x03\x04';

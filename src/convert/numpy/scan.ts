@@ -2,9 +2,9 @@ import { SafetensorsError } from '../../index.ts';
 import { malformed } from '../fault.ts';
 import { InflatedRecord } from '../inflated.ts';
 import type { ByteReader } from '../mapped-checkpoint.ts';
-import { MOST_PICKLE_BYTES } from '../pickle/limits.ts';
 import { PickleStream } from '../pickle/stream.ts';
 import type { Trace } from '../pickle/trace.ts';
+import { limitOf, MOST_BYTES_OF_RECORDS } from '../scan-limits.ts';
 import { readZip, type ZipRecord } from '../zip.ts';
 import { type Literal, LiteralTuple } from './literal.ts';
 import { beginsLikeNpy, MAGIC_BYTES, readNpyHeader } from './npy.ts';
@@ -43,7 +43,7 @@ export async function scanNpz(
   let problem: SafetensorsError | undefined;
   let onlyArrays = true;
   const { signal } = trace;
-  const budget = { inflated: TIMES * MOST_PICKLE_BYTES };
+  const budget = { inflated: MOST_BYTES_OF_RECORDS };
   for (const record of (await readZip(file, { deflated: true, signal })).values()) {
     signal?.throwIfAborted();
     try {
@@ -58,9 +58,6 @@ export async function scanNpz(
   }
   return { onlyArrays, problem };
 }
-
-/** What all arrays together may have that is inflated, as many times what a pickle may. */
-const TIMES = 4;
 
 /**
  * A record as a file of its own, unless it is no array; to be disposed of. What is compressed goes into memory, front to
@@ -84,10 +81,7 @@ async function unpacked(
   const read = async (from: number, to: number) => {
     const length = Math.max(0, to - known.length);
     budget.inflated -= length;
-    if (budget.inflated < 0) {
-      const message = 'its arrays have more than may be looked at';
-      throw new SafetensorsError('CHECKPOINT_LIMIT', message, { path });
-    }
+    if (budget.inflated < 0) throw limitOf(file, 'its arrays have more than may be looked at');
     const more = Buffer.allocUnsafeSlow(length);
     await stream.readInto(more);
     known = Buffer.concat([known, more]);
