@@ -5,12 +5,16 @@ import type { ByteReader } from './mapped-checkpoint.ts';
 import { MOST_PICKLE_BYTES } from './pickle/limits.ts';
 import { PickleStream } from './pickle/stream.ts';
 import type { Trace } from './pickle/trace.ts';
-import { LIMIT, limitOf, MOST_BYTES_OF_RECORDS } from './scan-limits.ts';
+import {
+  LIMIT,
+  limitOf,
+  MOST_BYTES_OF_RECORDS,
+  MOST_SEARCHED_BYTES,
+  SEARCHED_IN_PART,
+} from './scan-limits.ts';
 import { beginsLikePickle } from './signatures.ts';
 import { LOCAL } from './zip-fields.ts';
 
-/** Looked through for headers of records; pickles come first in what PyTorch writes. */
-const MOST_BYTES = 64 * 2 ** 20;
 const CHUNK_BYTES = 2 ** 20;
 const MOST_RECORDS = 256;
 
@@ -44,7 +48,7 @@ export async function salvagePickles(file: ByteReader, trace: Trace): Promise<vo
     inflated: MOST_BYTES_OF_RECORDS,
     limit: undefined,
   };
-  const searched = Math.min(file.size, MOST_BYTES);
+  const searched = Math.min(file.size, MOST_SEARCHED_BYTES);
   for (let at = 0; at < searched && found < MOST_RECORDS; at += CHUNK_BYTES) {
     trace.signal?.throwIfAborted();
     // So that no header is in two chunks.
@@ -58,6 +62,7 @@ export async function salvagePickles(file: ByteReader, trace: Trace): Promise<vo
     }
   }
   if (found >= MOST_RECORDS) budget.limit ??= limitOf(file);
+  if (searched < file.size) budget.limit ??= limitOf(file, SEARCHED_IN_PART);
   if (budget.limit !== undefined) throw budget.limit;
 }
 

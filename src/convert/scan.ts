@@ -10,14 +10,12 @@ import { kindOf } from './kind-of-path.ts';
 import { MappedCheckpoint } from './mapped-checkpoint.ts';
 import { beginsLikeNpy } from './numpy/npy.ts';
 import { scanOther } from './other-formats.ts';
-import { PickleStream } from './pickle/stream.ts';
 import { Trace } from './pickle/trace.ts';
 import { reportOf, type ScannedFile } from './report.ts';
-import { salvagePickles } from './salvage.ts';
 import { LIMIT } from './scan-limits.ts';
+import { asProblem, scanRecords } from './scan-records.ts';
 import { beginsLikePickle, beginsLikeZip, START_BYTES } from './signatures.ts';
 import { beginsLikeTar } from './tar-records.ts';
-import { readZip } from './zip.ts';
 
 export interface ScanOptions {
   /** Ends the scan, with its reason. */
@@ -43,7 +41,9 @@ export async function scanCheckpoint(
   const { signal } = options;
   checkSignal(signal);
   signal?.throwIfAborted();
-  if (!(await kindOf(checked)).isDirectory()) return [await scanFile(checked, signal)];
+  if (!(await kindOf(checked)).isDirectory()) {
+    return [(await examine(checked, signal)).report];
+  }
   const scanned: ScannedFile[] = [];
   for await (const { name, error } of filesOfFolder(checked, signal)) {
     const report = await scanEntry(pathIn(checked, name), error, signal);
@@ -63,13 +63,14 @@ async function scanEntry(
     const isCheckpoint = CHECKPOINT.test(path);
     const start = await startOf(path);
     if (!isCheckpoint && !beginsLikeCheckpoint(start)) return undefined;
-    const report = await scanFile(path, signal);
+    const { report, hasPickles } = await examine(path, signal);
     const { problem, globals } = report;
     if (isCheckpoint || problem === undefined || globals.length > 0) return report;
-    // What only happens to begin like a checkpoint, as a text may or a zip file of documents, names nothing.
-    const isNone = beginsLikeZip(start)
-      ? problem.code !== LIMIT
-      : beginsLikeTar(start) || isNoPickle(start, problem.cause);
+    // What only happens to begin like a checkpoint, as a text may or an archive of documents, names nothing.
+    const isNone =
+      beginsLikeZip(start) || beginsLikeTar(start)
+        ? !hasPickles && problem.code !== LIMIT
+        : isNoPickle(start, problem.cause);
     return isNone ? undefined : report;
   } catch (error) {
     signal?.throwIfAborted();
@@ -79,23 +80,33 @@ async function scanEntry(
   }
 }
 
-async function scanFile(path: string, signal: AbortSignal | undefined): Promise<ScannedFile> {
+interface Examined {
+  readonly report: ScannedFile;
+  /** Whether it has pickles that PyTorch would read, though it is not right. */
+  readonly hasPickles: boolean;
+}
+
+async function examine(path: string, signal: AbortSignal | undefined): Promise<Examined> {
   const trace = new Trace(signal);
+  const said = (why: SafetensorsError | undefined, hasPickles = false) => ({
+    report: reportOf(path, trace, why),
+    hasPickles,
+  });
   let problem: SafetensorsError | undefined;
   let opened: MappedCheckpoint;
   try {
     opened = await MappedCheckpoint.open(path);
   } catch (error) {
-    return reportOf(path, trace, asProblem(error));
+    return said(asProblem(error));
   }
   using file = opened;
   try {
     await traceDisguised(file, trace);
     const other = await scanOther(file, trace);
-    if (other.known) return reportOf(path, trace, other.problem);
+    if (other.known) return said(other.problem);
     problem = other.problem;
   } catch (error) {
-    return reportOf(path, trace, asProblem(error));
+    return said(asProblem(error));
   }
   let isCheckpoint = false;
   try {
@@ -105,49 +116,8 @@ async function scanFile(path: string, signal: AbortSignal | undefined): Promise<
     problem ??= asProblem(error);
   }
   const others = await scanRecords(file, trace, isCheckpoint);
-  return reportOf(path, trace, others?.code === LIMIT ? others : (problem ?? others));
-}
-
-/** Pickles of a zip file beside that of the checkpoint, if it `isOne`: other programs may load them. */
-async function scanRecords(
-  file: MappedCheckpoint,
-  trace: Trace,
-  isOne: boolean,
-): Promise<SafetensorsError | undefined> {
-  const { signal } = trace;
-  const start = await file.read(0, Math.min(4, file.size));
-  if (!beginsLikeZip(start)) return undefined;
-  try {
-    let problem: SafetensorsError | undefined;
-    for (const { name, begin, end } of (await readZip(file, { signal })).values()) {
-      signal?.throwIfAborted();
-      const first = await file.read(begin, Math.min(begin + 2, end));
-      const isPickle = /\.(pkl|pickle)$/i.test(name);
-      // Data of tensors may begin with anything; only two bytes in a row are a sign.
-      if (!isPickle && !(first[0] === 0x80 && first[1] <= 5 && !/\/data\/\d+$/.test(name)))
-        continue;
-      if (isOne && /^[^/]+\/data\.pkl$/.test(name)) continue;
-      try {
-        await new PickleStream(file, begin, end).next(trace);
-      } catch (error) {
-        problem ??= asProblem(error);
-      }
-    }
-    return problem;
-  } catch (error) {
-    signal?.throwIfAborted();
-    try {
-      await salvagePickles(file, trace);
-    } catch (limit) {
-      return asProblem(limit);
-    }
-    return asProblem(error);
-  }
-}
-
-function asProblem(error: unknown): SafetensorsError {
-  if (error instanceof SafetensorsError) return error;
-  throw error;
+  const limited = others.problem?.code === LIMIT;
+  return said(limited ? others.problem : (problem ?? others.problem), others.hasPickles);
 }
 
 async function startOf(path: string): Promise<Buffer> {

@@ -1,9 +1,10 @@
 import { malformed } from './fault.ts';
 import type { ByteReader } from './mapped-checkpoint.ts';
 
-const BLOCK_BYTES = 512;
+export const BLOCK_BYTES = 512;
 const MAGIC = 'ustar';
 const MAGIC_AT = 257;
+const TYPE_AT = 156;
 const CHECKSUM = { begin: 148, end: 156 };
 
 /** Header of POSIX that says more of the next record: of these, nothing that matters here. */
@@ -15,7 +16,12 @@ const MOST_RECORDS = 16;
 
 const RECORDS: ReadonlySet<string> = new Set(['sys_info', 'storages', 'tensors', 'pickle']);
 
+/** Headers from before POSIX have no magic: Python asks for the checksum alone. */
 export function beginsLikeTar(block: Buffer): boolean {
+  return hasMagic(block) || (block.length >= BLOCK_BYTES && hasChecksum(block));
+}
+
+function hasMagic(block: Buffer): boolean {
   return block.toString('latin1', MAGIC_AT, MAGIC_AT + MAGIC.length) === MAGIC;
 }
 
@@ -36,8 +42,8 @@ export async function readTar(
     if (at + BLOCK_BYTES > file.size) throw wrong('it ends without an end');
     const block = await file.read(at, at + BLOCK_BYTES);
     if (block.every((byte) => byte === 0)) break;
-    if (!beginsLikeTar(block) || !hasChecksum(block)) throw wrong('a header that is not right');
-    const type = block.toString('latin1', 156, 157);
+    if (!hasMagic(block) || !hasChecksum(block)) throw wrong('a header that is not right');
+    const type = typeOfBlock(block);
     const size = octal(block, 124, 136);
     const begin = at + BLOCK_BYTES;
     if (size === undefined || begin + size > file.size) throw wrong('a size that is not right');
@@ -49,7 +55,7 @@ export async function readTar(
       continue;
     }
     if (type !== '0' && type !== '\0') throw wrong('what is no regular file');
-    const name = text(block, 0, 100);
+    const name = nameOfBlock(block);
     // Others would be names that begin the file, which other programs may take for a pickle.
     if (!RECORDS.has(name) || text(block, 345, 500) !== '') throw wrong('a record of another name');
     if (records.has(name)) throw wrong('a name that is there twice');
@@ -60,6 +66,14 @@ export async function readTar(
     throw wrong('bytes behind its end');
   }
   return records;
+}
+
+export function nameOfBlock(block: Buffer): string {
+  return text(block, 0, 100);
+}
+
+export function typeOfBlock(block: Buffer): string {
+  return block.toString('latin1', TYPE_AT, TYPE_AT + 1);
 }
 
 function hasChecksum(block: Buffer): boolean {

@@ -38,15 +38,13 @@ export async function readTarCheckpoint(file: ByteReader, trace: Trace): Promise
   const reader = new TarReader(file, trace);
   await reader.readStorages(stream('storages'));
   await reader.readTensors(stream('tensors'));
-  const pickle = stream('pickle');
-  pickle.persistents = reader.tensors;
-  const root = await pickle.next(trace);
-  reader.checkEnd(pickle);
+  const root = await reader.readPickle(stream('pickle'));
   const { storages } = reader;
   return { format: 'PyTorch, before 0.1.10', root, storages, bigEndian: false };
 }
 
-class TarReader {
+/** What is in the records, as far as it has been read. */
+export class TarReader {
   readonly storages = new Map<string, StoragePlace>();
   readonly tensors = new Map<string, Value>();
   readonly #parts = new Map<string, Part>();
@@ -79,7 +77,7 @@ class TarReader {
     const views = await stream.next(this.#trace);
     if (!(views instanceof PyList)) throw this.#wrong('no list of views');
     for (const view of views.items) this.#addView(view);
-    this.checkEnd(stream);
+    this.#checkEnd(stream);
   }
 
   #addView(view: Value): void {
@@ -121,10 +119,17 @@ class TarReader {
       };
       this.tensors.set(name, new PyTensor(fields));
     }
-    this.checkEnd(stream);
+    this.#checkEnd(stream);
   }
 
-  checkEnd(stream: PickleStream): void {
+  async readPickle(stream: PickleStream): Promise<Value> {
+    stream.persistents = this.tensors;
+    const root = await stream.next(this.#trace);
+    this.#checkEnd(stream);
+    return root;
+  }
+
+  #checkEnd(stream: PickleStream): void {
     if (stream.at !== stream.end) throw this.#wrong('bytes behind what is read');
   }
 

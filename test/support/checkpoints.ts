@@ -163,3 +163,37 @@ export function entriesOf(
 export function named(...tensors: (readonly [string, Code])[]): Code {
   return py.dict(...tensors.map(([name, code]) => [py.text(name), code] as const));
 }
+
+export interface TarOptions {
+  /** Of the record: `x` and `L` say what the next is called. */
+  type?: string;
+  /** Whether the header is one of POSIX; older ones have a checksum alone. */
+  magic?: boolean;
+}
+
+/** A tar file, as PyTorch wrote it before 0.1.10. */
+export function tar(entries: readonly (ZipEntry & TarOptions)[]): Buffer {
+  const records = entries.map(({ name, data, type = '0', magic = true }) => {
+    const header = Buffer.alloc(512);
+    header.write(name);
+    header.write(`${data.length.toString(8).padStart(11, '0')} `, 124);
+    header.write(' '.repeat(8), 148);
+    header.write(type, 156);
+    if (magic) header.write('ustar\x0000', 257);
+    const sum = header.reduce((total, byte) => total + byte, 0);
+    header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+    return Buffer.concat([header, data, Buffer.alloc(-data.length & 511)]);
+  });
+  return Buffer.concat([...records, Buffer.alloc(1024)]);
+}
+
+/** The records of such a file without a tensor; its pickle is that of `root`. */
+export function tarEntries(root: Code = py.dict()): ZipEntry[] {
+  const none = pickle(py.int(0));
+  return [
+    { name: 'sys_info', data: pickle(py.dict()) },
+    { name: 'storages', data: Buffer.concat([none, pickle(py.list())]) },
+    { name: 'tensors', data: none },
+    { name: 'pickle', data: pickle(root) },
+  ];
+}
