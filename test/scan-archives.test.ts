@@ -3,9 +3,21 @@ import { join } from 'node:path';
 import { deflateRawSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { scanCheckpoint } from '../src/convert/index.ts';
-import { EVIL, pickle, tar, tarEntries } from './support/checkpoints.ts';
-import { temporaryFolder } from './support/temporary.ts';
+import { header, npy } from './support/arrays.ts';
+import {
+  EVIL,
+  entriesOf,
+  named,
+  pickle,
+  py,
+  tar,
+  tarEntries,
+  tensor,
+  zip,
+} from './support/checkpoints.ts';
+import { fileMaker, temporaryFolder } from './support/temporary.ts';
 
+const makeFile = fileMaker();
 const folder = temporaryFolder();
 
 /** What the scan of a folder says of a file in it whose name says nothing. */
@@ -59,6 +71,45 @@ describe('tar files in folders that PyTorch reads and this package refuses', () 
 
   it('are left out where PyTorch finds nothing in them', async () => {
     expect(await inFolder(tar([more]))).toEqual([]);
+  });
+});
+
+describe('records of a checkpoint beside its own', () => {
+  const state = pickle(named(['w', tensor()]));
+  const scanned = async (name: string, data: Buffer) => {
+    const path = makeFile(zip([...entriesOf(state), { name: `model/${name}`, data }]), 'model.pt');
+    const [report] = await scanCheckpoint(path);
+    return report;
+  };
+  const harmless = pickle(py.none);
+  const objects = npy(header("'|O'", '(1,)'), pickle(py.list(EVIL)));
+  const old = Buffer.from("cos\nsystem\n(S'curl'\ntR.");
+
+  it.each([
+    ['an array of objects', 'x.npy', objects],
+    ['one of another name', 'x', objects],
+    ['a pickle of protocol 0', 'y', old],
+    ['a pickle behind another', 'z.pkl', Buffer.concat([harmless, evil])],
+    ['one of protocol 0 behind another', 'z', Buffer.concat([harmless, old])],
+  ])('are looked at: %s', async (_, name, data) => {
+    expect(await scanned(name, data)).toMatchObject({ verdict: 'dangerous', calls: os });
+  });
+
+  it.each([
+    ['bytes behind a pickle', 'z', Buffer.from('N.\xff')],
+    ['an array that is cut', 'x.npy', objects.subarray(0, 20)],
+    ['a name of a pickle', 'z.pkl', Buffer.from('text')],
+  ])('are unknown: %s', async (_, name, data) => {
+    expect(await scanned(name, data)).toMatchObject({ verdict: 'unknown', calls: [] });
+  });
+
+  it.each([
+    ['a pickle that names nothing', 'z.pkl', Buffer.concat([harmless, harmless])],
+    ['a text', 'notice', Buffer.from('Copyright (c) 2024, and so on, and so forth\n')],
+    ['an array of numbers', 'x.npy', npy(header("'<f4'", '(4,)'), Buffer.alloc(16))],
+    ['the data of a tensor', 'data/7', old],
+  ])('are safe: %s', async (_, name, data) => {
+    expect(await scanned(name, data)).toMatchObject({ verdict: 'safe', calls: [] });
   });
 });
 

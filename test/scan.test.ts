@@ -41,13 +41,50 @@ describe('scans of arrays', () => {
     expect(await scanned(harmless, 'x.npy')).toMatchObject({ verdict: 'unknown' });
   });
 
-  it.each(["'<f4'", "'|S3'", "'<M8[ns]'", "'?'", "[('a', '<f4'), ('b', '|V3', (2,))]"])(
-    'see data in the dtype %s',
-    async (descr) => {
-      const data = npy(header(descr, '(1,)'), pickle(py.list(EVIL)));
-      expect(await scanned(data, 'x.npy')).toMatchObject({ verdict: 'safe', calls: [] });
-    },
-  );
+  it.each([
+    ["'<f4'", 4],
+    ["'|S3'", 3],
+    ["'<U2'", 8],
+    ["'<M8[ns]'", 8],
+    ["'?'", 1],
+    ["[('a', '<f4'), ('b', '|V3', (2,))]", 10],
+  ])('see data in the dtype %s', async (descr, itemBytes) => {
+    const evil = pickle(py.list(EVIL));
+    const data = Buffer.concat([evil, Buffer.alloc(itemBytes - (evil.length % itemBytes))]);
+    const array = npy(header(descr, `(${data.length / itemBytes},)`), data);
+    expect(await scanned(array, 'x.npy')).toMatchObject({ verdict: 'safe', calls: [] });
+    const problem = { code: 'ERR_SAFETENSORS_MALFORMED_CHECKPOINT' };
+    for (const other of [array.subarray(0, -1), Buffer.concat([array, Buffer.from('.')])]) {
+      expect(await scanned(other, 'x.npy')).toMatchObject({ verdict: 'unknown', problem });
+    }
+  });
+
+  it('see what is behind an array, as two calls of save write it', async () => {
+    const numbers = npy(header("'<f4'", '(4,)'), Buffer.alloc(16));
+    const evil = npy(header("'|O'", '(1,)'), pickle(py.list(EVIL)));
+    const call = { call: expect.stringMatching(/^os\.system/) };
+    for (const bytes of [
+      [numbers, evil],
+      [npy(header("'|O'", '(1,)'), pickle(py.none)), evil],
+    ]) {
+      const report = await scanned(Buffer.concat(bytes), 'two.npy');
+      expect(report).toMatchObject({ verdict: 'dangerous', calls: [call] });
+    }
+    const two = Buffer.concat([numbers, numbers]);
+    const problem = { message: expect.stringMatching(/bytes behind it/) };
+    expect(await scanned(two, 'two.npy')).toMatchObject({ verdict: 'unknown', problem });
+    const thousands = Buffer.concat(Array<Buffer>(1100).fill(numbers));
+    const limit = { code: 'ERR_SAFETENSORS_CHECKPOINT_LIMIT' };
+    expect(await scanned(thousands, 'x.npy')).toMatchObject({ problem: limit });
+  });
+
+  it('find none where only a header is', async () => {
+    const problem = { code: 'ERR_SAFETENSORS_MALFORMED_CHECKPOINT' };
+    for (const descr of ["'<f4'", "'|S'", "'<i99'"]) {
+      const short = npy(header(descr, '(4,)'), Buffer.alloc(0));
+      expect(await scanned(short, 'short.npy')).toMatchObject({ verdict: 'unknown', problem });
+    }
+  });
 });
 
 describe('scans of names', () => {

@@ -1,9 +1,13 @@
 import { SafetensorsError } from '../index.ts';
+import { isNoPickle } from './disguised.ts';
 import type { ByteReader } from './mapped-checkpoint.ts';
+import { beginsLikeNpy, MAGIC_BYTES } from './numpy/npy.ts';
+import { isNpz } from './numpy/numpy.ts';
+import { scanNpy } from './numpy/scan.ts';
 import { PickleStream } from './pickle/stream.ts';
 import type { Trace } from './pickle/trace.ts';
 import { salvagePickles } from './salvage.ts';
-import { beginsLikeZip, START_BYTES } from './signatures.ts';
+import { beginsLikePickle, beginsLikeZip, START_BYTES } from './signatures.ts';
 import { beginsLikeTar } from './tar-records.ts';
 import { salvageTar } from './tar-salvage.ts';
 import { readZip } from './zip.ts';
@@ -40,19 +44,30 @@ async function scanZip(
 ): Promise<SafetensorsError | undefined> {
   const { signal } = trace;
   try {
+    const hasArrays = await isNpz(file, await file.read(0, Math.min(START_BYTES, file.size)));
     let problem: SafetensorsError | undefined;
     for (const { name, begin, end } of (await readZip(file, { signal })).values()) {
       signal?.throwIfAborted();
-      const first = await file.read(begin, Math.min(begin + 2, end));
-      const isPickle = /\.(pkl|pickle)$/i.test(name);
-      // Data of tensors may begin with anything; only two bytes in a row are a sign.
-      if (!isPickle && !(first[0] === 0x80 && first[1] <= 5 && !/\/data\/\d+$/.test(name)))
-        continue;
       if (isOne && /^[^/]+\/data\.pkl$/.test(name)) continue;
+      const start = await file.read(begin, Math.min(begin + MAGIC_BYTES, end));
+      const isNamed = /\.(pkl|pickle)$/i.test(name);
+      // Data of tensors may begin with anything.
+      const isPickle = isNamed || (beginsLikePickle(start) && !/\/data\/\d+$/.test(name));
+      const stream = new PickleStream(file, begin, end);
       try {
-        await new PickleStream(file, begin, end).next(trace);
+        // Those of files of arrays have been looked at.
+        if (beginsLikeNpy(start) && !hasArrays) {
+          await scanNpy(partOf(file, begin, end), name, trace);
+        } else if (isPickle) {
+          // Whoever reads one may read on where it ends.
+          do await stream.next(trace);
+          while (stream.at < end);
+        }
       } catch (error) {
-        problem ??= asProblem(error);
+        const fault = asProblem(error);
+        // A text may begin like a pickle too.
+        const isText = !isNamed && stream.at === begin && isNoPickle(start, fault.cause);
+        if (!isText) problem ??= fault;
       }
     }
     return problem;
@@ -65,6 +80,11 @@ async function scanZip(
     }
     return asProblem(error);
   }
+}
+
+function partOf(file: ByteReader, begin: number, end: number): ByteReader {
+  const read = (from: number, to: number) => file.read(begin + from, begin + to);
+  return { path: file.path, size: end - begin, read };
 }
 
 export function asProblem(error: unknown): SafetensorsError {

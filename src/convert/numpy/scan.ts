@@ -1,3 +1,4 @@
+import { quoteName } from '../../escape.ts';
 import { SafetensorsError } from '../../index.ts';
 import { malformed } from '../fault.ts';
 import { InflatedRecord } from '../inflated.ts';
@@ -6,28 +7,61 @@ import { PickleStream } from '../pickle/stream.ts';
 import type { Trace } from '../pickle/trace.ts';
 import { limitOf, MOST_BYTES_OF_RECORDS } from '../scan-limits.ts';
 import { readZip, type ZipRecord } from '../zip.ts';
-import { type Literal, LiteralTuple } from './literal.ts';
+import { isHarmless, isObjects, itemBytes } from './item-bytes.ts';
 import { beginsLikeNpy, MAGIC_BYTES, readNpyHeader } from './npy.ts';
 
+/** Arrays that are looked at in a file that should have one. */
+const MOST_ARRAYS = 1000;
+
 /**
- * What `numpy.load` would run of a file of one array, if it were allowed to: arrays of objects are pickles.
+ * What `numpy.load` would run of a file of one array, if it were allowed to: arrays of objects are pickles. It may be
+ * called again for what is behind the array.
  *
  * @param file Of that array; `name` is for messages.
+ * @throws {SafetensorsError} also where there is more in the file
  */
 export async function scanNpy(file: ByteReader, name: string, trace: Trace): Promise<void> {
-  let at = 0;
-  const { descr, headerBytes } = await readNpyHeader({
+  const end = await scanArray(file, 0, name, trace);
+  if (end === file.size) return;
+  let at = end;
+  for (let count = 1; at < file.size; count++) {
+    trace.signal?.throwIfAborted();
+    if (count === MOST_ARRAYS) throw limitOf(file, `more than ${MOST_ARRAYS} arrays`);
+    at = await scanArray(file, at, name, trace);
+  }
+  throw malformed(file.path, `array ${quoteName(name)}: bytes behind it, from byte ${end}`);
+}
+
+/** @returns Where the array ends that begins at `begin`. */
+async function scanArray(
+  file: ByteReader,
+  begin: number,
+  name: string,
+  trace: Trace,
+): Promise<number> {
+  let at = begin;
+  const { descr, shape, headerBytes } = await readNpyHeader({
     name,
     path: file.path,
-    byteLength: file.size,
+    byteLength: file.size - begin,
     readInto: async (target) => {
       (await file.read(at, at + target.length)).copy(target);
       at += target.length;
     },
   });
-  if (isHarmless(descr)) return;
-  await new PickleStream(file, headerBytes).next(trace);
+  if (isHarmless(descr)) {
+    const item = itemBytes(descr);
+    if (item === undefined) throw malformed(file.path, 'an array of a dtype of no known size');
+    const bytes = shape.reduce((product, size) => product * size, item);
+    const end = begin + headerBytes + bytes;
+    if (end <= file.size) return end;
+    const message = `expected ${bytes} bytes behind its header, found ${file.size - begin - headerBytes}`;
+    throw malformed(file.path, `array ${quoteName(name)}: ${message}`);
+  }
+  const stream = new PickleStream(file, begin + headerBytes);
+  await stream.next(trace);
   if (!isObjects(descr)) throw malformed(file.path, 'an array of a dtype that may be of objects');
+  return stream.at;
 }
 
 /**
@@ -98,25 +132,4 @@ async function unpacked(
   }
   stream.close();
   return undefined;
-}
-
-/**
- * Types of numpy that are never objects. It takes many spellings of those that are: `object`, `i4,O`, dicts and more;
- * whatever is not known to be harmless is taken for one.
- */
-const HARMLESS = /^[<>|=]?[?bBhHiIlLqQefdgFDGSUVmMcu]\d*(\[[^\]]*\])?$/;
-
-function isHarmless(descr: Literal | undefined): boolean {
-  if (typeof descr === 'string') return HARMLESS.test(descr);
-  return Array.isArray(descr) && descr.every((field) => fieldIs(field, isHarmless));
-}
-
-/** Whether it is what numpy writes where there are objects: then their pickle says all that there is to say. */
-function isObjects(descr: Literal | undefined): boolean {
-  if (typeof descr === 'string') return /^[<>|=]?O8?$/.test(descr) || HARMLESS.test(descr);
-  return Array.isArray(descr) && descr.every((field) => fieldIs(field, isObjects));
-}
-
-function fieldIs(field: Literal, passes: (descr: Literal | undefined) => boolean): boolean {
-  return field instanceof LiteralTuple && passes(field.items[1]);
 }
