@@ -156,9 +156,7 @@ export class TarReader {
 
   async #read(stream: PickleStream, length: number): Promise<Buffer> {
     if (stream.at + length > stream.end) throw this.#wrong('it ends too early');
-    const bytes = await this.#file.read(stream.at, stream.at + length);
-    stream.at += length;
-    return bytes;
+    return stream.take(length);
   }
 
   #wrong(what: string) {

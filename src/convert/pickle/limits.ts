@@ -16,6 +16,9 @@ export const MOST_WORK = 24_000_000;
  */
 export const MOST_WORK_OF_FILE = 4 * MOST_WORK;
 
+/** What a pickle costs by itself: there may be millions of a few bytes each in a file. */
+export const PICKLE_WORK = 128;
+
 /** What a container, a string or a call costs. */
 export const OBJECT_WORK = 8;
 

@@ -1,6 +1,6 @@
 import { pickleError } from '../fault.ts';
 import type { ByteReader } from '../mapped-checkpoint.ts';
-import { MOST_PICKLE_BYTES, MOST_SUSPICIONS, MOST_WORK } from './limits.ts';
+import { MOST_PICKLE_BYTES, MOST_SUSPICIONS, MOST_WORK, PICKLE_WORK } from './limits.ts';
 import { PickleFault, PickleReader } from './reader.ts';
 import { runPickle } from './run.ts';
 import { Trace } from './trace.ts';
@@ -9,6 +9,8 @@ import type { Persistents, PyStorage, Value } from './values.ts';
 /** Read at first: most pickles end within. Then eight times as much, and so on. */
 const FIRST_BYTES = 2 ** 20;
 const GROWTH = 8;
+
+const NOTHING = Buffer.alloc(0);
 
 /** Pickles that lie one behind the other in a file, as their lengths are not written anywhere. */
 export class PickleStream {
@@ -27,6 +29,9 @@ export class PickleStream {
   /** What all of them may cost. */
   #work = MOST_WORK;
 
+  /** What was read last, and where it begins: small pickles, and numbers between them, are many in it. */
+  #kept: { readonly begin: number; readonly bytes: Buffer } = { begin: 0, bytes: NOTHING };
+
   constructor(file: ByteReader, begin = 0, end = file.size) {
     this.#file = file;
     this.at = begin;
@@ -35,11 +40,13 @@ export class PickleStream {
 
   /** @throws {SafetensorsError} MALFORMED_CHECKPOINT, CHECKPOINT_LIMIT; the reason of the signal of `trace` */
   async next(trace: Trace): Promise<Value> {
-    for (let length = FIRST_BYTES; ; length *= GROWTH) {
-      const end = Math.min(this.at + length, this.at + MOST_PICKLE_BYTES, this.end);
+    const length = this.#keptFrom(this.at).length;
+    for (let most = length || FIRST_BYTES; ; most = Math.max(FIRST_BYTES, GROWTH * most)) {
       trace.signal?.throwIfAborted();
+      const bytes = await this.#bytesOf(Math.min(most, MOST_PICKLE_BYTES));
+      const end = this.at + bytes.length;
       const work = Math.min(this.#work, trace.work);
-      const reader = new PickleReader(await this.#file.read(this.at, end), work);
+      const reader = new PickleReader(bytes, work - PICKLE_WORK);
       // What is seen of a pickle that is cut here is seen again.
       const attempt = new Trace();
       const { persistents } = this;
@@ -55,7 +62,7 @@ export class PickleStream {
         return value;
       } catch (error) {
         if (error instanceof PickleFault && error.kind === 'cut' && end < this.end) {
-          if (length < MOST_PICKLE_BYTES) continue;
+          if (most < MOST_PICKLE_BYTES) continue;
           trace.add(attempt);
           const limit = new PickleFault('limit', `over ${MOST_PICKLE_BYTES} bytes`, error.at);
           throw pickleError(limit, this.#file.path);
@@ -68,6 +75,28 @@ export class PickleStream {
         trace.work -= work - reader.work;
       }
     }
+  }
+
+  /** The next so many bytes, which are no pickle. There have to be so many. */
+  async take(length: number): Promise<Buffer> {
+    if (this.#keptFrom(this.at).length < length) await this.#bytesOf(Math.max(length, FIRST_BYTES));
+    const bytes = this.#keptFrom(this.at).subarray(0, length);
+    this.at += length;
+    return bytes;
+  }
+
+  /** So many bytes from here on, or all that there are. */
+  async #bytesOf(length: number): Promise<Buffer> {
+    const end = Math.min(this.at + length, this.end);
+    const kept = this.#keptFrom(this.at);
+    if (this.at + kept.length >= end) return kept.subarray(0, end - this.at);
+    this.#kept = { begin: this.at, bytes: await this.#file.read(this.at, end) };
+    return this.#kept.bytes;
+  }
+
+  #keptFrom(at: number): Buffer {
+    const { begin, bytes } = this.#kept;
+    return at < begin ? NOTHING : bytes.subarray(at - begin);
   }
 
   #add(attempt: Trace, trace: Trace): void {
