@@ -352,7 +352,7 @@ const INSIDERS: Readonly<Record<string, RegExp>> = {
   'test/shards.test.ts': /^src\/model\/shards\.ts$/,
   'test/model-names.test.ts': /^src\/(header\/bytes|model\/(name-finder|weight-map))\.ts$/,
   'test/save-faults.test.ts': /^src\/native\.ts$/,
-  'test/convert-reading.test.ts': /^src\/native\.ts$/,
+  'test/convert-reading.test.ts': /^src\/(native|convert\/(tar|pickle\/trace))\.ts$/,
   'test/text.test.ts': /^src\/native\.ts$/,
   'test/canonical.test.ts': /^src\/(errors|header\/(bytes|parse))\.ts$/,
 };

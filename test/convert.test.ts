@@ -1,4 +1,14 @@
-import { closeSync, existsSync, openSync, readdirSync, statSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { convertCheckpoint, linksOf, withLinks } from '../src/convert/index.ts';
@@ -454,22 +464,49 @@ describe('a checkpoint is refused', () => {
   });
 
   it('when what was written is not what was to be written', async () => {
-    const elements = 6 * 2 ** 20;
-    const target = output();
-    const bytes = checkpoint(named(['w', tensor({ elements })]), { 0: Buffer.alloc(4 * elements) });
-    const converting = convertCheckpoint(makeFile(bytes), target, {
-      onProgress: ({ bytes, totalBytes }) => {
-        // Its place is taken before it is compared, piece by piece.
-        if (bytes <= totalBytes / 2 || !existsSync(target)) return;
-        const file = openSync(target, 'r+');
-        writeSync(file, 'x', statSync(target).size - 1);
-        closeSync(file);
-      },
+    const { target, files, converting } = whileCompared((written) => {
+      const file = openSync(written, 'r+');
+      writeSync(file, 'x', statSync(written).size - 1);
+      closeSync(file);
     });
     const error = (await thrownBy(() => converting)) as SafetensorsError;
     expect(error).toMatchObject({ code: 'ERR_SAFETENSORS_CONVERSION_MISMATCH', path: target });
     provoked.add('CONVERSION_MISMATCH');
+    expect(files(), 'and the earlier file stays').toEqual({ 'x.safetensors': 'before' });
   });
+
+  it('before it takes a place, when it is ended while it is compared', async () => {
+    const controller = new AbortController();
+    const enough = new Error('enough');
+    const { files, converting } = whileCompared(() => controller.abort(enough), controller.signal);
+    expect(await thrownBy(() => converting)).toBe(enough);
+    expect(files()).toEqual({ 'x.safetensors': 'before' });
+  });
+
+  /** A conversion in whose comparison something happens, over an earlier file. */
+  function whileCompared(happens: (written: string) => void, signal?: AbortSignal) {
+    const elements = 6 * 2 ** 20;
+    const within = mkdtempSync(join(folder, 'compared-'));
+    const target = join(within, 'x.safetensors');
+    writeFileSync(target, 'before');
+    const files = () =>
+      Object.fromEntries(
+        readdirSync(within).map((name) => [name, readFileSync(join(within, name), 'latin1')]),
+      );
+    let begun = false;
+    const bytes = checkpoint(named(['w', tensor({ elements })]), { 0: Buffer.alloc(4 * elements) });
+    const converting = convertCheckpoint(makeFile(bytes), target, {
+      signal,
+      onProgress: ({ bytes, totalBytes }) => {
+        // Headers are written too; what is compared comes last, piece by piece.
+        if (begun || bytes <= totalBytes / 2 + 2 ** 20) return;
+        begun = true;
+        const [written = 'x.safetensors'] = readdirSync(within).filter((name) => /tmp$/.test(name));
+        happens(join(within, written));
+      },
+    });
+    return { target, files, converting };
+  }
 });
 
 describe('the codes of conversions', () => {

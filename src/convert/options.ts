@@ -26,7 +26,7 @@ export interface ConvertOptions {
    * GGUF file says itself.
    */
   metadata?: Metadata | undefined;
-  /** Whether each file is compared with its checkpoint after writing, byte for byte. Default: true. */
+  /** Whether each file is compared with its checkpoint, byte for byte, before it takes its place. Default: true. */
   verify?: boolean | undefined;
   /** Says what would be done, and writes nothing. Default: false. */
   dryRun?: boolean | undefined;

@@ -44,15 +44,15 @@ export interface Conversion {
   readonly index?: string;
 }
 
-/** Writes a file, and compares it. */
+/** Writes a file, and compares it before it takes its place. */
 export async function convertPlanned(
   plan: FilePlan,
   output: string,
   { fsync, verify }: CheckedOptions,
   work: WorkOptions,
 ): Promise<void> {
-  await writeOutput(plan, output, { ...work, fsync });
-  if (verify) await verifyOutput(plan, output, work);
+  const check = (temporary: string) => verifyOutput(plan, temporary, { ...work, shownAs: output });
+  await writeOutput(plan, output, { ...work, fsync, ...(verify && { check }) });
 }
 
 /** Bytes of the tensors of a file, as they are written. */

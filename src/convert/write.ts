@@ -26,11 +26,17 @@ export interface WorkOptions {
   readonly onBytes: (bytes: number) => void;
 }
 
+interface WriteOptions extends WorkOptions {
+  readonly fsync: boolean;
+  /** Looks at the file before it takes its place, under the name that it has until then. */
+  readonly check?: (temporary: string) => Promise<void>;
+}
+
 /** Writes the file, whole or not at all. */
 export async function writeOutput(
   plan: OutputPlan,
   path: string,
-  { signal, onBytes, fsync }: WorkOptions & { fsync: boolean },
+  { signal, onBytes, fsync, check }: WriteOptions,
 ): Promise<void> {
   const { tensors, metadata, target } = plan;
   const specs = tensors.map(
@@ -58,7 +64,16 @@ export async function writeOutput(
     }
   });
   plan.file.check();
-  await writer.finish();
+  let checking: Promise<void> | undefined;
+  try {
+    await writer.finishChecked(async (temporary) => {
+      checking = check?.(temporary);
+      await checking;
+    });
+  } finally {
+    // The checkpoint stays open as long as it is read from.
+    await checking?.catch(() => {});
+  }
 }
 
 function isChanged(error: unknown): error is SafetensorsError {
@@ -68,16 +83,19 @@ function isChanged(error: unknown): error is SafetensorsError {
 /**
  * Compares a file with what it was made of, every byte of every tensor.
  *
+ * @param options `shownAs` is its name in messages.
  * @throws {SafetensorsError} CONVERSION_MISMATCH
  */
 export async function verifyOutput(
   plan: OutputPlan,
   path: string,
-  { signal, onBytes }: WorkOptions,
+  { signal, onBytes, shownAs = path }: WorkOptions & { shownAs?: string },
 ): Promise<void> {
-  using output = await safeOpen(path);
   const differs = (tensor: string | undefined, what: string) =>
-    new SafetensorsError('CONVERSION_MISMATCH', what, { path, tensor });
+    new SafetensorsError('CONVERSION_MISMATCH', what, { path: shownAs, tensor });
+  using output = await safeOpen(path).catch((error) => {
+    throw error instanceof SafetensorsError ? differs(undefined, error.message) : error;
+  });
   if (output.size !== plan.tensors.length) {
     throw differs(undefined, `expected ${plan.tensors.length} tensors, found ${output.size}`);
   }

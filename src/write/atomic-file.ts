@@ -123,6 +123,11 @@ export class AtomicFile {
     return there?.dev === device && there.ino === inode;
   }
 
+  /** Where the file is until it is published. */
+  get temporary(): string {
+    return this.#temporary;
+  }
+
   /** Gives the sealed file its name, in the place of whatever has it. */
   async publish(): Promise<void> {
     await withPath(this.path, async () => {

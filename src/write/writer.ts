@@ -118,6 +118,11 @@ export class SafetensorsWriter implements AsyncDisposable {
    *   write failed with
    */
   async finish(): Promise<void> {
+    return this.finishChecked();
+  }
+
+  /** @internal The same; but the file gets its place only if `check` passes, which goes on after an abort. */
+  async finishChecked(check?: (temporary: string) => Promise<void>): Promise<void> {
     if (this.#finished) return this.#finished;
     if (this.#state !== 'open') return this.#refuse();
     const queues = new Set(Array.from(this.#tensors.values(), ({ queue }) => queue));
@@ -129,6 +134,7 @@ export class SafetensorsWriter implements AsyncDisposable {
     this.#state = 'finishing';
     this.#finished = this.#orFail(async () => {
       await this.#file.seal();
+      if (this.#state === 'finishing') await check?.(this.#file.temporary);
       this.#throwFailure();
       // The one step that cannot be taken back.
       this.#forgetSignal();
