@@ -8,11 +8,22 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { convertCheckpoint, scanCheckpoint } from '../src/convert/index.ts';
+import { convertCheckpoint, type ScannedFile, scanCheckpoint } from '../src/convert/index.ts';
 import { openModel, SafetensorsError } from '../src/index.ts';
-import { type Code, checkpoint, EVIL, named, pickle, py, tensor } from './support/checkpoints.ts';
+import { gguf, header, npy } from './support/arrays.ts';
+import {
+  type Code,
+  checkpoint,
+  EVIL,
+  named,
+  pickle,
+  py,
+  tar,
+  tarEntries,
+  tensor,
+} from './support/checkpoints.ts';
 import { runCli } from './support/cli.ts';
 import { thrownBy } from './support/errors.ts';
 import { temporaryFolder } from './support/temporary.ts';
@@ -104,6 +115,9 @@ describe('safetensors convert', () => {
     const wrong = await runCli(['convert', 'x', '-o', 'y', '--dtype', 'i8']);
     expect(wrong.code).toBe(2);
     expect(wrong.stderr).toMatch(/bf16/);
+    const nowhere = await runCli(['convert', 'x', '-o', '']);
+    expect(nowhere.code).toBe(2);
+    expect(nowhere.stderr).toContain('It must be a path.');
     const folder = makeFolder({ 'model.pt': checkpoint(state('module.w')) });
     const output = join(folder, 'model.safetensors');
     const args = ['--dtype', 'bf16', '--strip-prefix', 'module.', '--key', '', '--no-verify'];
@@ -246,6 +260,32 @@ describe('safetensors scan', () => {
     );
     expect(all.stdout).toMatch(/\n3 checkpoints\n$/);
     expect(all.code).toBe(3);
+  });
+
+  it('says in its help which files of a folder it looks at, and does', async () => {
+    const { stdout } = await runCli(['scan', '--help']);
+    expect(stdout.replace(/\s+/g, ' ')).toContain(
+      'begins like a zip or tar file, a pickle, a GGUF file or an array of numpy, or is called as a checkpoint is',
+    );
+    const folder = makeFolder({
+      zip: checkpoint(state('w')),
+      tar: tar(tarEntries()),
+      pickle: pickle(py.none),
+      gguf: gguf(),
+      numpy: npy(header("'<f4'", '(4,)'), Buffer.alloc(16)),
+      'text.bin': Buffer.from('text'),
+      text: Buffer.from('text'),
+    });
+    const { files } = JSON.parse((await runCli(['scan', folder, '--json'])).stdout);
+    const found = files.map(({ path, verdict }: ScannedFile) => [basename(path), verdict]);
+    expect(Object.fromEntries(found)).toEqual({
+      zip: 'safe',
+      tar: 'safe',
+      pickle: 'safe',
+      gguf: 'safe',
+      numpy: 'safe',
+      'text.bin': 'unknown',
+    });
   });
 
   it('prints JSON', async () => {

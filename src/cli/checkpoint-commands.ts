@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { TargetDtype } from '../convert/index.ts';
-import { examples, run } from './command.ts';
+import { examples, outputPath, run } from './command.ts';
 import { type ConvertCommandOptions, convert } from './convert.ts';
 import { EXIT_OK } from './exit-codes.ts';
 import { type ScanCommandOptions, scan } from './scan.ts';
@@ -16,7 +16,11 @@ export function addConvert(parent: Command): void {
         'are converted too. What is written is compared with what it was made of.',
     )
     .argument('<path>', 'a file, the folder of a model, or its index')
-    .requiredOption('-o, --output <path>', 'the file to write; for a folder, the folder')
+    .requiredOption(
+      '-o, --output <path>',
+      'the file to write; for a folder, the folder',
+      outputPath,
+    )
     .option('-k, --key <path>', 'where the tensors are, as "model" or "optimizer.state"; "" is all')
     .option('--strip-prefix <text>', 'taken off names, as "module."')
     .option(
@@ -54,8 +58,9 @@ export function addScan(parent: Command): void {
     .summary('say what loading a PyTorch checkpoint would run')
     .description(
       'Print what the pickles of a checkpoint name and would call, and a verdict, without running any of it; ' +
-        'of a folder, for every file that begins like a zip file or a pickle. Exit code 0: safe to ' +
-        'convert; 1: unknown, or cannot be read; 3: dangerous.',
+        'of a folder, for every file that begins like a zip or tar file, a pickle, a GGUF file or an array of ' +
+        'numpy, or is called as a checkpoint is. Exit code 0: safe to convert; 1: unknown, or cannot be read; ' +
+        '3: dangerous.',
     )
     .argument('<path>', 'a file or a folder')
     .option('-j, --json', 'print JSON')

@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from 'commander';
 import { EXIT_FAILURE, exitOfSignal } from './exit-codes.ts';
 import { describeFailure } from './failure.ts';
 import { Interruption, interruptible } from './interruption.ts';
@@ -9,6 +10,12 @@ export const MODEL_ARGUMENT = 'a file, the folder of a model, or its index';
 /** Text for the end of a command's help. */
 export function examples(...lines: string[]): string {
   return ['', 'Examples:', ...lines.map((line) => `  $ safetensors ${line}`)].join('\n');
+}
+
+/** Where a command writes to: an empty path is a variable of a shell that is not set. */
+export function outputPath(text: string): string {
+  if (text === '') throw new InvalidArgumentError('It must be a path.');
+  return text;
 }
 
 /**

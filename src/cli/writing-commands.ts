@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { examples, MODEL_ARGUMENT, run } from './command.ts';
+import { examples, MODEL_ARGUMENT, outputPath, run } from './command.ts';
 import { EXIT_OK } from './exit-codes.ts';
 import { type MergeOptions, merge } from './merge.ts';
 import { type MetadataOptions, metadata } from './metadata.ts';
@@ -83,11 +83,6 @@ export function addMetadata(parent: Command): void {
         return EXIT_OK;
       });
     });
-}
-
-function outputPath(text: string): string {
-  if (text === '') throw new InvalidArgumentError('It must be a path.');
-  return text;
 }
 
 const UNITS = 'KMGT';

@@ -29,7 +29,8 @@ const CHECKPOINT = /\.(bin|pt|pth|ckpt|pkl|pickle|p|dat|data|joblib|dill|th|tar)
  * Says what Python would import and call if it loaded checkpoints, without doing any of it.
  *
  * @param path A file; or a folder, in which all files are looked at, and those in folders within: of these, every
- *   file that begins like a zip file, a pickle or an array of numpy, whatever it is called.
+ *   file that begins like a zip or tar file, a pickle, a GGUF file or an array of numpy, whatever it is called, and every
+ *   one that is called as a checkpoint is.
  * @throws {Error} of Node's own shape; the reason of the signal. A bad file is a verdict, not an error
  */
 export async function scanCheckpoint(
