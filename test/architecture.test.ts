@@ -17,7 +17,8 @@ const BASE = ['escape', 'errors', 'dtypes', 'layout'];
 
 /** Imports of src/ run one way: down this table. Only what a line lists may be imported. */
 const LAYERS: readonly Layer[] = [
-  { name: 'cli', files: /^cli\//, imports: ['remote', 'convert', 'index', 'escape'] },
+  // Beside what the package exports: what files of models are called.
+  { name: 'cli', files: /^cli\//, imports: ['remote', 'convert', 'index', 'shards', 'escape'] },
   {
     // Beside the public API: a file of another kind is mapped as weight files are (native, opening,
     // identity, paging-error), tensors are rounded by the kernels, and an index is written as saveModel writes it.

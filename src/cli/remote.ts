@@ -1,3 +1,4 @@
+import { INDEX_FILE, SINGLE_FILE } from '../model/shards.ts';
 import {
   type RemoteHeader,
   type RemoteModel,
@@ -10,8 +11,6 @@ import { CommandError } from './command-error.ts';
 import type { Entry, Listing } from './listing.ts';
 
 const HUB = 'https://huggingface.co';
-const INDEX = 'model.safetensors.index.json';
-const SINGLE = 'model.safetensors';
 
 /** Whether what is to be inspected is on a server. */
 export function isRemote(path: string): boolean {
@@ -35,8 +34,10 @@ export async function remoteListing(
   const headers = env.HF_TOKEN ? { authorization: `Bearer ${env.HF_TOKEN}` } : {};
   const options = { headers, signal };
   if (file !== undefined) return listingAt(`${repository}${file}`, options);
-  const model = await readRemoteModel(`${repository}${INDEX}`, options);
-  return model ? ofModel(model) : ofFile(await readRemoteHeader(`${repository}${SINGLE}`, options));
+  const model = await readRemoteModel(`${repository}${INDEX_FILE}`, options);
+  return model
+    ? ofModel(model)
+    : ofFile(await readRemoteHeader(`${repository}${SINGLE_FILE}`, options));
 }
 
 async function listingAt(url: string, options: RemoteOptions): Promise<Listing> {
