@@ -63,15 +63,14 @@ export function flatten(root: Value, key: string | undefined, path: string): Fla
   // As they are found, not as they are looked at: what waits takes memory too.
   let visits = 0;
   let units = 0;
-  const tooMuch = () => limit(path, 'more, or more deeply nested, than any checkpoint is');
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     const { name, value, depth } = next;
-    if (depth > MOST_DEPTH) throw tooMuch();
+    if (depth > MOST_DEPTH) throw tooMuch(path);
     if (isLeaf(value)) {
       const leaf = name ?? 'tensor';
       if (tensors.has(leaf)) throw malformed(path, `two tensors of the name ${quoteName(leaf)}`);
       tensors.set(leaf, value);
-      if (tensors.size > MOST_TENSORS) throw tooMuch();
+      if (tensors.size > MOST_TENSORS) throw tooMuch(path);
       continue;
     }
     const children = childrenOf(value, path);
@@ -80,14 +79,14 @@ export function flatten(root: Value, key: string | undefined, path: string): Fla
       continue;
     }
     visits += children.length;
-    if (visits > MOST_VISITS) throw tooMuch();
+    if (visits > MOST_VISITS) throw tooMuch(path);
     // Backwards, since the last is taken first: so that tensors keep their order.
     for (let i = children.length - 1; i >= 0; i--) {
       const [child, childValue] = children[i];
       const childName = name === undefined ? child : `${name}.${child}`;
       if (childName.length > MOST_NAME_UNITS) throw longName(path);
       units += childName.length;
-      if (units > MOST_UNITS) throw tooMuch();
+      if (units > MOST_UNITS) throw tooMuch(path);
       open.push({ name: childName, value: childValue, depth: depth + 1 });
     }
   }
@@ -161,7 +160,8 @@ function childrenOf(value: Value, path: string): [string, Value][] | undefined {
     return value.keys.map((key, i) => {
       const name = keyText(key) ?? describe(key);
       units += name.length;
-      if (name.length > MOST_NAME_UNITS || units > MOST_UNITS) throw longName(path);
+      if (name.length > MOST_NAME_UNITS) throw longName(path);
+      if (units > MOST_UNITS) throw tooMuch(path);
       return [name, value.values[i]];
     });
   }
@@ -182,8 +182,12 @@ function keyText(key: Value): string | undefined {
     : undefined;
 }
 
+function tooMuch(path: string): SafetensorsError {
+  return limit(path, 'more, or more deeply nested, than any checkpoint is');
+}
+
 function longName(path: string): SafetensorsError {
-  return limit(path, 'a name, or names, that are too long');
+  return limit(path, 'a name that is too long');
 }
 
 function limit(path: string, message: string): SafetensorsError {
