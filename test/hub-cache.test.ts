@@ -1,10 +1,13 @@
 import {
   appendFileSync,
   existsSync,
+  lstatSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   statSync,
   truncateSync,
+  watch,
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -170,6 +173,72 @@ describe('HF_HUB_OFFLINE', () => {
     using online = await fromHub('owner/name', options);
     expect(online.size).toBe(2);
     expect(hub.requests.length).toBe(before + 1);
+  });
+});
+
+describe('the cache', () => {
+  afterEach(() => vi.unstubAllEnvs());
+
+  /** Which files, links and folders there are, and when they changed. */
+  function stateOf(cacheDir: string): string[] {
+    return ['', ...(readdirSync(cacheDir, { recursive: true }) as string[])].sort().map((name) => {
+      const { ino, mtimeNs } = lstatSync(join(cacheDir, name), { bigint: true });
+      return `${name}: ${ino}, ${mtimeNs}`;
+    });
+  }
+
+  it.each([
+    ['0', 'asked'],
+    ['1', 'not asked'],
+  ])('that has all is not written to: HF_HUB_OFFLINE=%s, the hub is %s', async (offline) => {
+    const { url: hubUrl } = await start({ 'model.safetensors': SINGLE });
+    const options = { hubUrl, cacheDir: newCache() };
+    (await fromHub('owner/name', options)).close();
+    const before = stateOf(options.cacheDir);
+    expect(before.join()).toContain('refs/main:');
+    vi.stubEnv('HF_HUB_OFFLINE', offline);
+    using model = await fromHub('owner/name', options);
+    expect(model.size).toBe(2);
+    expect(stateOf(options.cacheDir)).toEqual(before);
+  });
+
+  it('notes where a branch is now, when it has moved', async () => {
+    const revisions = { main: COMMIT, v2: OTHER };
+    const { url: hubUrl } = await start({ 'model.safetensors': SINGLE }, { revisions });
+    const options = { hubUrl, cacheDir: newCache() };
+    const note = join(options.cacheDir, 'models--owner--name/refs/main');
+    for (const commit of [COMMIT, OTHER, COMMIT]) {
+      revisions.main = commit;
+      (await fromHub('owner/name', options)).close();
+      expect(readFileSync(note, 'utf8')).toBe(commit);
+    }
+  });
+
+  it('keeps nothing of a note that could not be put in its place', async () => {
+    const { url: hubUrl } = await start({ 'model.safetensors': SINGLE });
+    const cacheDir = newCache();
+    const repository = join(cacheDir, 'models--owner--name');
+    mkdirSync(join(repository, 'refs/main/of-another'), { recursive: true });
+    const error = await thrownBy(() => fromHub('owner/name', { hubUrl, cacheDir }));
+    expect(error.code).toMatch(/^(EISDIR|ENOTEMPTY)$/);
+    expect(readdirSync(join(repository, 'refs'))).toEqual(['main']);
+    expect(readdirSync(repository).sort()).toEqual(['blobs', 'refs', 'snapshots']);
+  });
+
+  it('has no name among branches and files that is not one of them, at any moment', async () => {
+    const { url: hubUrl } = await start({ 'model.safetensors': SINGLE });
+    const cacheDir = newCache();
+    const seen = new Set<string | null>();
+    const folders = ['refs', join('snapshots', COMMIT)].map((name) =>
+      join(cacheDir, 'models--owner--name', name),
+    );
+    for (const path of folders) mkdirSync(path, { recursive: true });
+    const watchers = folders.map((path) => watch(path, (_, name) => seen.add(name)));
+    using model = await fromHub('owner/name', { hubUrl, cacheDir });
+    expect(model.size).toBe(2);
+    await vi.waitFor(() => expect(seen).toContain('main'), 10_000);
+    for (const watcher of watchers) watcher.close();
+    expect(seen).toEqual(new Set(['model.safetensors', 'main']));
   });
 });
 

@@ -1,6 +1,13 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  lutimesSync,
+  mkdirSync,
+  readdirSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { fromHub } from '../src/hub/index.ts';
 import { serialize } from '../src/index.ts';
@@ -184,9 +191,19 @@ it('what killed processes have left is removed, what others are writing is not',
     writeFileSync(join(blobs, name), 'x');
     utimesSync(join(blobs, name), hours(2), hours(name === fresh ? 0.9 : 2));
   }
+  const repository = dirname(blobs);
+  const [oldNote, oldLink, newLink] = Array.from(
+    { length: 3 },
+    () => `unnamed.${randomUUID()}.incomplete`,
+  );
+  writeFileSync(join(repository, oldNote), 'x');
+  for (const link of [oldLink, newLink]) symlinkSync('../nowhere', join(repository, link));
+  for (const name of [oldNote, oldLink]) lutimesSync(join(repository, name), hours(2), hours(2));
   using model = await fromHub('owner/name', { hubUrl, cacheDir });
   expect(model.size).toBe(1);
   expect(readdirSync(blobs).sort()).toEqual([digest, fresh, other, ...ofPython].sort());
+  const names = ['blobs', 'refs', 'snapshots', newLink];
+  expect(readdirSync(repository).sort()).toEqual(names.sort());
 });
 
 describe('an index is refused before its shards are asked for:', () => {

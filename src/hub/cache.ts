@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import {
+  lstat,
   mkdir,
   open,
   readdir,
@@ -62,14 +63,12 @@ export class CachedCommit {
     await rm(this.pathOf(file), { force: true });
   }
 
-  /** Notes that a branch or a tag is at this commit. */
+  /** Notes that a branch or a tag is at this commit; nothing is written where that is known already. */
   async setRevision(revision: string): Promise<void> {
     if (revision === this.#commit) return;
-    const path = join(this.#folder, 'refs', revision);
-    await mkdir(dirname(path), { recursive: true });
-    const temporary = `${path}.${randomUUID()}`;
-    await writeFile(temporary, this.#commit);
-    await rename(temporary, path);
+    // A cache that others share may be one that this process cannot write to.
+    if ((await cachedRevision(this.#folder, revision)) === this.#commit) return;
+    await this.#put(join(this.#folder, 'refs', revision), (path) => writeFile(path, this.#commit));
   }
 
   /**
@@ -92,12 +91,25 @@ export class CachedCommit {
       await writeBlob(blob, file.path, contents, await download());
     }
     const path = this.pathOf(file.path);
-    await mkdir(dirname(path), { recursive: true });
     // By another name first, since there may be a link to what is gone.
-    const temporary = `${path}.${randomUUID()}`;
-    await symlink(relative(dirname(path), blob), temporary);
-    await rename(temporary, path);
+    await this.#put(path, (temporary) => symlink(relative(dirname(path), blob), temporary));
     return !isThere;
+  }
+
+  /** Puts what `make` makes at a path, in the place of what is there. */
+  async #put(path: string, make: (temporary: string) => Promise<void>): Promise<void> {
+    await mkdir(dirname(path), { recursive: true });
+    // Not beside it: what a killed process leaves in `refs/` is a branch to others, in `snapshots/` a file.
+    const place = join(this.#folder, 'unnamed');
+    await removeStale(place);
+    const temporary = temporaryOf(place);
+    try {
+      await make(temporary);
+      await rename(temporary, path);
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw error;
+    }
   }
 }
 
@@ -120,8 +132,7 @@ async function writeBlob(
   { digest, byteLength, isLarge }: Contents,
   pieces: AsyncIterable<Uint8Array>,
 ): Promise<void> {
-  // Of its own: other processes may be downloading the same.
-  const temporary = `${path}.${randomUUID()}.incomplete`;
+  const temporary = temporaryOf(path);
   const hash = createHash(isLarge ? 'sha256' : 'sha1');
   if (!isLarge) hash.update(`blob ${byteLength}\0`);
   let length = 0;
@@ -156,16 +167,21 @@ function wrongContents(path: string, message: string): SafetensorsError {
   return new SafetensorsError('REMOTE_RESPONSE', message, { path });
 }
 
-/** Removes what processes that were killed have left of the same contents. */
-async function removeStale(blob: string): Promise<void> {
-  const folder = dirname(blob);
-  const [before, after] = [`${basename(blob)}.`, '.incomplete'];
+/** A name of its own for what is to be at a path: other processes may be making the same. */
+function temporaryOf(path: string): string {
+  return `${path}.${randomUUID()}.incomplete`;
+}
+
+/** Removes what processes that were killed have left under names of {@link temporaryOf}. */
+async function removeStale(unfinished: string): Promise<void> {
+  const folder = dirname(unfinished);
+  const [before, after] = [`${basename(unfinished)}.`, '.incomplete'];
   for (const name of await readdir(folder)) {
     const id = name.slice(before.length, -after.length);
     // Python, whose files have shorter names, resumes its own.
     if (name !== `${before}${id}${after}` || !/^[0-9a-f-]{36}$/.test(id)) continue;
     const path = join(folder, name);
-    const age = Date.now() - ((await statOf(path))?.mtimeMs ?? Date.now());
+    const age = Date.now() - ((await statOf(path, lstat))?.mtimeMs ?? Date.now());
     if (age > STALE_MS) await rm(path, { force: true });
   }
 }
@@ -187,9 +203,13 @@ async function sizeOf(path: string): Promise<number | undefined> {
   return (await statOf(path))?.size;
 }
 
-async function statOf(path: string): Promise<{ size: number; mtimeMs: number } | undefined> {
+/** With `lstat`, of a link itself: that may lead nowhere. */
+async function statOf(
+  path: string,
+  how: typeof stat | typeof lstat = stat,
+): Promise<{ size: number; mtimeMs: number } | undefined> {
   try {
-    return await stat(path);
+    return await how(path);
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;
