@@ -108,6 +108,8 @@ it('what adapters copy is not passed off as data when it is lost', async () => {
   expect(ends).toEqual({
     'as other integers': end,
     'as other integers, all': end,
+    'copied by one of its backends': end,
+    'copied by one of its backends, all': end,
     'copied by the backend': end,
     uploaded: end,
     'uploaded, all': end,

@@ -78,14 +78,17 @@ export async function convertAll<T, Options extends ConvertAllOptions>(
   return built;
 }
 
-/** What a backend has copied from the views was all there; otherwise it is given up. */
+/**
+ * What a backend has copied from the tensor's own elements was all there; otherwise it is given up. Also where the
+ * table says that it keeps them: some backends of a library do, and others copy.
+ */
 function intact<T>(
   { discard }: Pick<Backend<T>, 'discard'>,
   tensor: Tensor,
-  { copy, as }: Conversion,
+  { as }: Conversion,
   built: T,
 ): T {
-  if (!copy || as !== undefined || built instanceof Promise) return built;
+  if (as !== undefined || built instanceof Promise) return built;
   try {
     tensor.assertIntact();
   } catch (error) {

@@ -46,7 +46,7 @@ function backendOf<L extends Jax>({ numpy }: L): Backend<JaxArray<L>> {
 /**
  * One array, for the caller to dispose of as jax-js wants it.
  *
- * @throws {SafetensorsError} UNSUPPORTED_DTYPE, CLOSED; FILE_CHANGED when lost pages are copied
+ * @throws {SafetensorsError} UNSUPPORTED_DTYPE, CLOSED; FILE_CHANGED when lost pages are copied, or were read before
  * @throws {RangeError} an integer that does not fit; a tensor that is longer than a typed array can be
  *   (4 GiB on Node 20)
  */

@@ -65,7 +65,7 @@ function backendOf(ndarray: NdarrayConstructor): Backend<Ndarray> {
 /**
  * One array, over the mapped file where {@link dtypes} says so: closing the container empties it.
  *
- * @throws {SafetensorsError} UNSUPPORTED_DTYPE, CLOSED; FILE_CHANGED when lost pages are copied
+ * @throws {SafetensorsError} UNSUPPORTED_DTYPE, CLOSED; FILE_CHANGED when lost pages are copied, or were read before
  * @throws {RangeError} when the tensor is longer than a typed array can be (4 GiB on Node 20)
  */
 export function toNdarray(

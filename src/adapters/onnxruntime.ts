@@ -40,7 +40,7 @@ function backendOf<L extends OnnxRuntime>({ Tensor }: L): Backend<OnnxTensor<L>>
  * One tensor, over the mapped file where {@link dtypes} says so: closing the container empties it, and
  * ONNX Runtime then refuses it.
  *
- * @throws {SafetensorsError} UNSUPPORTED_DTYPE, CLOSED; FILE_CHANGED when lost pages are copied
+ * @throws {SafetensorsError} UNSUPPORTED_DTYPE, CLOSED; FILE_CHANGED when lost pages are copied, or were read before
  * @throws {RangeError} when the tensor is longer than a typed array can be (4 GiB on Node 20)
  */
 export function toTensor<L extends OnnxRuntime>(

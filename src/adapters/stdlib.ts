@@ -74,7 +74,7 @@ function product(dimensions: readonly number[]): number {
 
 /**
  * One ndarray, over the mapped file where {@link dtypes} says so: closing the container empties it.
- * @throws {SafetensorsError} UNSUPPORTED_DTYPE, CLOSED; FILE_CHANGED when lost pages are copied
+ * @throws {SafetensorsError} UNSUPPORTED_DTYPE, CLOSED; FILE_CHANGED when lost pages are copied, or were read before
  * @throws {RangeError} an integer that does not fit; a tensor that is longer than a typed array can be
  *   (4 GiB on Node 20)
  */

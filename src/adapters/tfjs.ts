@@ -15,8 +15,10 @@ import { type Backend, convert, convertAll, type Elements } from './convert.ts';
 export type { Conversion, ConvertAllOptions, ConvertOptions, DtypeTable } from './conversion.ts';
 
 /**
- * What TensorFlow.js takes, and what becomes of it in its `cpu` backend, which keeps the array that it
- * is given; every other backend (`wasm`, `webgl`, `webgpu`, `tensorflow`) copies it into memory of its own.
+ * What TensorFlow.js takes, and what becomes of it in its `cpu` backend, which keeps the array that it is given. `wasm`
+ * copies it at once, `webgl` and `webgpu` when the tensor is first used; `tensorflow` (tfjs-node) then hands its address
+ * to TensorFlow.
+ * (https://github.com/tensorflow/tfjs/blob/tfjs-v4.22.0/tfjs-node/binding/tfjs_backend.cc, NapiAutoRef)
  */
 export const dtypes: DtypeTable = Object.freeze({
   F32: view('float32'),
@@ -56,9 +58,13 @@ function backendOf<L extends TensorFlow>(tf: L): Backend<TensorFlowTensor<L>> {
 
 /**
  * One tensor, for the caller to dispose of. In the `cpu` backend it is over the mapped file where
- * {@link dtypes} says so, and closing the container empties it: close when nothing uses it any more.
+ * {@link dtypes} says so, and closing the container empties it: close when nothing uses it any more. In `webgl` and
+ * `webgpu` that holds until it is first used. In `tensorflow` dispose of it before the container is closed: TensorFlow
+ * does not learn that the memory is gone.
  *
- * @throws {SafetensorsError} UNSUPPORTED_DTYPE, CLOSED; FILE_CHANGED when lost pages are copied
+ * What a backend copies later than here, or computes on, is for {@link Tensor.assertIntact} to be asked about then.
+ *
+ * @throws {SafetensorsError} UNSUPPORTED_DTYPE, CLOSED; FILE_CHANGED when lost pages are copied, or were read before
  * @throws {RangeError} an integer that does not fit; a tensor that is longer than a typed array can be
  *   (4 GiB on Node 20)
  */

@@ -74,7 +74,7 @@ function backendOf<D extends GpuDevice>(
  * One tensor as a buffer of a device, in chunks: a copy, for the caller to destroy. A length that is no
  * multiple of 4 bytes, which no buffer can have, is filled up with zeros.
  *
- * @throws {SafetensorsError} UNSUPPORTED_DTYPE, CLOSED; FILE_CHANGED when lost pages are copied
+ * @throws {SafetensorsError} UNSUPPORTED_DTYPE, CLOSED; FILE_CHANGED when lost pages are copied, or were read before
  * @throws {RangeError} when it is longer than the device's limits; an integer that does not fit
  */
 export async function toBuffer<D extends GpuDevice>(

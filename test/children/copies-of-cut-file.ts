@@ -25,7 +25,13 @@ const keep = () => {
   };
 };
 
-const tf = { tensor: (_values: ArrayBufferView) => keep() };
+// As its backend `wasm` does, of what the backend `cpu` keeps.
+const tf = {
+  tensor: (values: Int32Array | Float32Array) => {
+    values.slice();
+    return keep();
+  },
+};
 const jax = {
   numpy: {
     array: (values: Float32Array) => {
@@ -47,6 +53,8 @@ const device = {
 const conversions: Record<string, (container: Container) => unknown> = {
   'as other integers': (container) => toTensor(tf, container.getTensor('i')),
   'as other integers, all': (container) => toTensors(tf, container, { names: ['i'] }),
+  'copied by one of its backends': (container) => toTensor(tf, container.getTensor('f')),
+  'copied by one of its backends, all': (container) => toTensors(tf, container, { names: ['f'] }),
   'copied by the backend': (container) => toArray(jax, container.getTensor('f')),
   uploaded: (container) => toBuffer(device, container.getTensor('f')),
   'uploaded, all': (container) => toBuffers(device, container, { names: ['f'] }),
