@@ -14,7 +14,7 @@ import { type Ceiling, measureCeiling } from './harness/ceiling.ts';
 import type { Chart } from './harness/chart.ts';
 import { notMeasured, WHOLE_TRIAL } from './harness/compare.ts';
 import { drawCharts } from './harness/draw.ts';
-import { findNodes, findReference, nodeDriver, ROOT } from './harness/drivers.ts';
+import { findNodes, findReference, nodeDriver, nodeVersion, ROOT } from './harness/drivers.ts';
 import { describeMachine } from './harness/machine.ts';
 import { assertPublishable, publish } from './harness/publish.ts';
 import {
@@ -55,7 +55,19 @@ function positive(text: string): number {
   return value;
 }
 
-const collect = (text: string, before: string[]) => [...before, text];
+function trial(text: string, before: string[]): string[] {
+  if (TRIALS.some(({ name }) => name === text)) return [...before, text];
+  throw new InvalidArgumentError('no trial is called so');
+}
+
+function node(text: string, before: string[]): string[] {
+  try {
+    nodeVersion(text);
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
+  return [...before, text];
+}
 
 function parseOptions(): Options {
   return new Command('npm run bench --')
@@ -76,13 +88,13 @@ function parseOptions(): Options {
     .option(
       '--filter <name>',
       `one trial of ${TRIALS.map(({ name }) => name).join(', ')}; may be repeated`,
-      collect,
+      trial,
       [] as string[],
     )
     .option(
       '--node <path>',
       'a Node for the trials of views beside this one: of Node 20, and of a later one; may be repeated',
-      collect,
+      node,
       [] as string[],
     )
     .option('--rounds <count>', 'repetitions', positive)
@@ -90,12 +102,6 @@ function parseOptions(): Options {
     .option('--output <path>', 'where the results are', join(ROOT, 'out', 'bench.json'))
     .parse()
     .opts<Options>();
-}
-
-function chosen(names: readonly string[]) {
-  const unknown = names.find((name) => !TRIALS.some((trial) => trial.name === name));
-  if (unknown !== undefined) throw new Error(`no trial is called ${unknown}`);
-  return TRIALS.filter(({ name }) => names.length === 0 || names.includes(name));
 }
 
 function settingOf(options: Options, folder: string): Setting {
@@ -115,7 +121,8 @@ function settingOf(options: Options, folder: string): Setting {
 }
 
 async function main(options: Options): Promise<void> {
-  const trials = chosen(options.filter);
+  const { filter } = options;
+  const trials = TRIALS.filter(({ name }) => filter.length === 0 || filter.includes(name));
   const folder = mkdtempSync(join(options.folder, 'safetensors-mmap-bench-'));
   atEnd(() => rmSync(folder, { recursive: true, force: true }));
   const setting = settingOf(options, folder);

@@ -128,6 +128,24 @@ describe('the suite, on the smallest inputs', () => {
     }
   });
 
+  it.each([
+    ['--node', '/nonexistent', 'it does not run: ENOENT'],
+    ['--node', '/', 'it does not run: EACCES'],
+    ['--node', '/bin/echo', /^no Node: its --version is "/],
+    ['--node', '/bin/false', 'its --version ended with 1'],
+    ['--filter', 'nope', 'no trial is called so'],
+    ['--rounds', '0', 'not a number over 0'],
+  ])('says in one line what is wrong with %s %s', async (option, value, why) => {
+    const files = emptyFolder(`wrong${option}${value.replaceAll('/', '-')}`);
+    const args = [main, '--tiny', '--folder', files, '--output', output, option, value];
+    const { code, stdout, stderr } = await runCommand(process.execPath, args);
+    expect([code, stdout]).toEqual([1, '']);
+    const line = /^error: option '(--\w+) <\w+>' argument '(.*)' is invalid\. (.*)\n$/.exec(stderr);
+    expect(line?.slice(1, 3), stderr).toEqual([option, value]);
+    expect(line?.[3]).toMatch(why);
+    expect(readdirSync(files)).toEqual([]);
+  });
+
   it('keeps the results of trials that are not measured again', async () => {
     const before = JSON.parse(readFileSync(output, 'utf8')) as Results;
     const args = [main, '--tiny', '--folder', folder, '--output', output, '--filter', 'loop'];

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,6 +14,9 @@ export const MEMORY_BOUND = join(ROOT, 'benchmarks/native/build/Release/memory_b
 const REFERENCE = join(ROOT, 'benchmarks', 'drivers', 'reference.py');
 const REFERENCE_VERSION = '0.8.0';
 
+/** What says nothing for so long is no Node. */
+const VERSION_MS = 10_000;
+
 function compiled(driver: string): string {
   return fileURLToPath(new URL(`../drivers/${driver}.js`, import.meta.url));
 }
@@ -22,10 +25,24 @@ export function nodeDriver(driver: string, name: string, program = process.execP
   return { name, program, prefix: [compiled(driver)] };
 }
 
+/** What a Node says that it is; an error in one line of what is none. */
+export function nodeVersion(program: string): string {
+  const { error, stdout, status, signal } = spawnSync(program, ['--version'], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+    timeout: VERSION_MS,
+  });
+  if (error) throw new Error(`it does not run: ${(error as NodeJS.ErrnoException).code}`);
+  if (status !== 0) throw new Error(`its --version ended with ${signal ?? status}`);
+  const version = stdout.trim();
+  if (/^v\d+\.\d+\.\d+\S*$/.test(version)) return version;
+  throw new Error(`no Node: its --version is ${JSON.stringify(version.slice(0, 80))}`);
+}
+
 /** Nodes for the trials that compare versions, one of each kind, named by its version. */
 export function findNodes(programs: readonly string[]): NodeChild[] {
   const nodes = programs.map((program): NodeChild => {
-    const version = execFileSync(program, ['--version'], { encoding: 'utf8' }).trim();
+    const version = nodeVersion(program);
     const kind = /^v20\./.test(version) ? 'node20' : 'node22';
     return { ...nodeDriver('views', `Node ${version}`, program), kind };
   });
