@@ -1,4 +1,5 @@
 import { networkError } from '../remote/request.ts';
+import { overHttp1 } from './http1.ts';
 import type { Settings } from './options.ts';
 
 /**
@@ -20,7 +21,8 @@ export function hubFetch({
       headers.delete('authorization');
     }
     try {
-      return await fetch(input, { ...init, headers, ...(signal && { signal }) });
+      const http1 = await overHttp1();
+      return await fetch(input, { ...init, headers, ...(signal && { signal }), ...http1 });
     } catch (error) {
       throw signal?.aborted ? signal.reason : networkError(url, error);
     }
