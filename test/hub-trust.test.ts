@@ -176,6 +176,28 @@ it('a file that never ends is read as far as it is to be long', async () => {
   expect(readdirSync(join(cacheDir, 'models--owner--name/blobs'))).toEqual([]);
 });
 
+it.each([204, 205])(
+  'a file that is answered by status %i is refused, not waited for',
+  async (status) => {
+    let asked = 0;
+    const { url: hubUrl } = await start(
+      { 'model.safetensors': MODEL },
+      {
+        resolve(_, response) {
+          // First the library asks where it is, and how long.
+          const range = { 'content-range': `bytes 0-0/${MODEL.length}`, etag: '"1"' };
+          if (asked++ === 0) response.writeHead(206, range).end('x');
+          else response.writeHead(status).end();
+        },
+      },
+    );
+    const error = await thrownBy(() => fromHub('owner/name', { hubUrl, cacheDir: newCache() }));
+    expect(asked).toBe(2);
+    expect(error.code).toBe('ERR_SAFETENSORS_REMOTE_RESPONSE');
+    expect(error.message).toContain(`expected contents, found status ${status}`);
+  },
+);
+
 it('what killed processes have left is removed, what others are writing is not', async () => {
   const { url: hubUrl } = await start({ 'model.safetensors': MODEL });
   const cacheDir = newCache();
