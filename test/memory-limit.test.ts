@@ -76,6 +76,25 @@ describe('while memory is checked', () => {
   });
 });
 
+it('is refused to what does not fit together, however much of it is there already', async () => {
+  const total = 9 * 2 ** 40;
+  for (const missing of [0, 1]) {
+    const pages: Pages = {
+      resident: async (ranges) => sumOf(ranges) - missing,
+      pageIn: () => ({ bytes: 0, finished: true, cancel: () => {} }),
+      drop: async () => {},
+    };
+    const columns = { begins: Float64Array.of(0), ends: Float64Array.of(total) };
+    const table = { columns, count: 1, atOffsetRank: (rank: number) => rank };
+    const storage = { table, dataStart: 64, pages, assertOpen() {}, assertIntact() {} };
+    const fetching = prefetch(storage as unknown as Storage, undefined);
+    if (missing === 0) await fetching;
+    else {
+      await expect(fetching).rejects.toMatchObject({ code: 'ERR_SAFETENSORS_MEMORY_LIMIT' });
+    }
+  }
+});
+
 function sumOf(ranges: PageRanges): number {
   return ranges.reduce((sum, length, i) => sum + (i % 2 === 1 ? length : 0), 0);
 }

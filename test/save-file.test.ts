@@ -7,17 +7,19 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import {
   createWriter,
   loadFile,
   openModel,
+  type SafetensorsFile,
   type SaveOptions,
   safeOpen,
   safeOpenSync,
@@ -26,9 +28,11 @@ import {
   serialize,
   type TensorLike,
   type TensorsLike,
+  updateMetadata,
   type WriteProgress,
 } from '../src/index.ts';
 import { patternBytes } from './support/build.ts';
+import { runChild } from './support/child.ts';
 import { thrownBy } from './support/errors.ts';
 import { temporaryFolder } from './support/temporary.ts';
 
@@ -54,6 +58,8 @@ const small = { b: bytesOf(5), a: bytesOf(3, 2) };
 function expectFiles(folder: string, ...names: string[]): void {
   expect(readdirSync(folder).sort()).toEqual([...names].sort());
 }
+
+const temporaries = (folder: string) => readdirSync(folder).filter((name) => name.endsWith('.tmp'));
 
 /** Tensors of many sizes: tiny ones by the thousand, and some that no single write holds. */
 function manySizes(): Map<string, TensorLike> {
@@ -378,6 +384,131 @@ describe('many tensors', () => {
     expect(ended).toBe(true);
     expectFiles(folder);
   });
+});
+
+describe('a container that is closed while it is saved', () => {
+  const ALIGNED = 26 * MEGABYTE;
+
+  /** Its data ends with a block, and its last chunk is shorter than the others. */
+  async function openAligned(): Promise<{ path: string; file: SafetensorsFile }> {
+    const path = join(newFolder(), 'aligned.safetensors');
+    await saveFile({ a: bytesOf(ALIGNED) }, path, { alignment: 4096 });
+    return { path, file: await safeOpen(path) };
+  }
+
+  /** Behind `turns` microtasks, since views of memory are made in one and written in another. */
+  async function closeIn(turns: number, { close }: { close(): void }): Promise<void> {
+    for (let turn = 0; turn < turns; turn++) await null;
+    close();
+  }
+
+  it.each([true, false])('fails with CLOSED, or is whole; fsync: %s', async (fsync) => {
+    const { path, file: first } = await openAligned();
+    first.close();
+    const copy = join(dirname(path), 'copy');
+    const expected = readFileSync(path);
+    for (let turns = 0; turns < 10; turns++) {
+      for (const share of [0.2, 0.9]) {
+        const file = await safeOpen(path);
+        let closed = false;
+        const saving = saveFile(file, copy, {
+          alignment: 4096,
+          fsync,
+          onProgress: ({ bytes, totalBytes }) => {
+            if (closed || bytes < share * totalBytes) return;
+            closed = true;
+            void closeIn(turns, { close: () => file.close() });
+          },
+        });
+        const error: unknown = await saving.then(
+          () => undefined,
+          (error) => error,
+        );
+        if (error === undefined) expect(Buffer.compare(readFileSync(copy), expected)).toBe(0);
+        else expect(error).toMatchObject({ code: 'ERR_SAFETENSORS_CLOSED' });
+        file.close();
+        rmSync(copy, { force: true });
+      }
+    }
+  });
+
+  it.each([true, false])('so it is with a writer; fsync: %s', async (fsync) => {
+    const { path, file: first } = await openAligned();
+    first.close();
+    const copy = join(dirname(path), 'copy');
+    const expected = readFileSync(path);
+    for (let turns = 0; turns < 10; turns++) {
+      const file = await safeOpen(path);
+      const writer = await createWriter(copy, file, { alignment: 4096, fsync });
+      const writing = writer.write('a', file.getTensor('a'));
+      await closeIn(turns, { close: () => file.close() });
+      const error: unknown = await writing
+        .then(() => writer.finish())
+        .then(
+          () => undefined,
+          (error) => error,
+        );
+      if (error === undefined) expect(Buffer.compare(readFileSync(copy), expected)).toBe(0);
+      else expect(error).toMatchObject({ code: 'ERR_SAFETENSORS_CLOSED' });
+      await writer.discard();
+      rmSync(copy, { force: true });
+    }
+  });
+});
+
+describe('the working directory', () => {
+  it('is that of the call', async () => {
+    const [here, elsewhere] = [newFolder(), newFolder()];
+    const before = process.cwd();
+    const meanwhile = async <T>(work: () => Promise<T>): Promise<T> => {
+      process.chdir(here);
+      try {
+        const working = work();
+        process.chdir(elsewhere);
+        return await working;
+      } finally {
+        process.chdir(before);
+      }
+    };
+    await meanwhile(() => saveFile(small, 'saved'));
+    const writer = await meanwhile(() =>
+      createWriter('written', { a: { dtype: 'U8', shape: [0] } }),
+    );
+    await writer.finish();
+    await meanwhile(() => saveModel(small, 'model'));
+    // More than the header has room for: the file is copied.
+    await meanwhile(() => updateMetadata('saved', { a: 'b'.repeat(10_000) }));
+    expectFiles(here, 'model', 'saved', 'written');
+    expectFiles(elsewhere);
+  });
+});
+
+it('an error of a callback’s own is not said to be of the file', async () => {
+  const folder = newFolder();
+  const log = join(folder, 'none', 'progress.log');
+  const onProgress = () => writeFileSync(log, '');
+  const path = join(folder, 'saved');
+  await expect(saveFile(small, path, { onProgress })).rejects.toMatchObject({ path: log });
+  await saveFile(small, path);
+  const changes = { a: 'b'.repeat(10_000) };
+  await expect(updateMetadata(path, changes, { onProgress })).rejects.toMatchObject({ path: log });
+  await using writer = await createWriter(path, { a: { dtype: 'U8', shape: [MEGABYTE] } });
+  expectFiles(folder, 'saved', ...temporaries(folder));
+  await writer.discard();
+  expectFiles(folder, 'saved');
+});
+
+it('nothing is left behind where the addon cannot be loaded', async () => {
+  const folder = newFolder();
+  const { code, stdout } = await runChild('save-without-addon', [join(folder, 'model')], {
+    nodeFlags: ['--no-addons'],
+  });
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toEqual({
+    refused: expect.stringContaining('has no native addon that loads'),
+    open: [],
+  });
+  expectFiles(folder);
 });
 
 describe('abort', () => {

@@ -9,6 +9,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmdirSync,
   rmSync,
   symlinkSync,
@@ -202,6 +203,15 @@ describe('saveModel', () => {
   });
 });
 
+it('replaces a model in a folder that is named with a slash at its end', async () => {
+  const folder = newFolder();
+  for (const seed of [1, 2]) {
+    const model = hundreds(6, seed);
+    await saveModel(model, `${folder}/`, noSync({ maxShardSize: 200 }));
+    await expectModel(folder, model);
+  }
+});
+
 describe('names that are links', () => {
   const model = hundreds(6, 3);
   const shards = shardNames(3);
@@ -320,6 +330,27 @@ describe('a saving that fails leaves the earlier model whole, and nothing else',
       (folder) => saveModel(model, folder, { maxShardSize: 100, onProgress: () => model.close() }),
       { code: 'ERR_SAFETENSORS_CLOSED' },
     );
+  });
+
+  it('the first shard cannot take its place: the earlier index comes back', async () => {
+    const folder = newFolder();
+    await saveModel(earlier, folder, noSync({ maxShardSize: 100 }));
+    const [first] = shardNames(6);
+    const index = readFileSync(join(folder, INDEX));
+    const kept = join(root, 'kept');
+    const onProgress = ({ bytes, totalBytes }: WriteProgress) => {
+      if (bytes < totalBytes) return;
+      renameSync(join(folder, first), kept);
+      mkdirSync(join(folder, first));
+    };
+    const error = await thrownBy(() =>
+      saveModel(earlier, folder, noSync({ maxShardSize: 100, onProgress })),
+    );
+    expect(error.code).toBe('EISDIR');
+    expect(Buffer.compare(readFileSync(join(folder, INDEX)), index)).toBe(0);
+    rmdirSync(join(folder, first));
+    renameSync(kept, join(folder, first));
+    await expectModel(folder, earlier);
   });
 
   it('a shard’s name is taken by a folder', async () => {

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/direct_output.h"
+#include "core/output.h"
 
 namespace safetensors {
 namespace {
@@ -45,7 +46,7 @@ class PartsReader {
   uint64_t done_ = 0;
 };
 
-// 0, or the errno of what the disk refused: EINVAL when it does not write in this way.
+// 0, or the errno of what was refused.
 int WriteBlocks(int descriptor, const std::byte* bytes, size_t length, uint64_t offset) {
   for (size_t done = 0; done < length;) {
     const ssize_t written =
@@ -145,9 +146,10 @@ Result<bool> DirectOutput::Write(uint64_t offset,
     return status;
   }
   // Staging memory that has no pages left is as none at all.
-  if (unread != 0 || refused == EINVAL) return false;
-  if (refused != 0) return Status::System(refused, "write");
-  return true;
+  if (unread != 0) return false;
+  if (refused == 0) return true;
+  if (IsOfTheDisk(refused)) return Status::System(refused, "write");
+  return false;
 }
 
 std::unique_ptr<StagingMemory> DirectOutput::Take() {

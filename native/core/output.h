@@ -7,6 +7,10 @@
 
 namespace safetensors {
 
+// Whether an error says that the disk is full or broken: then any way to write fails. All others
+// are of the call that was tried, which a file system or a sandbox may not have.
+bool IsOfTheDisk(int error);
+
 // Gives an open file `length` bytes of the disk, so that a full disk is found before anything is
 // written. Where that cannot be told beforehand, nothing happens.
 Status Preallocate(int descriptor, uint64_t length);

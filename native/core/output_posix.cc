@@ -13,11 +13,6 @@ namespace {
 
 constexpr size_t kBufferBytes = size_t{1} << 20;
 
-// What writing would fail with, too.
-bool IsOfTheDisk(int error) {
-  return error == ENOSPC || error == EDQUOT || error == EFBIG || error == EIO;
-}
-
 #ifdef __linux__
 // The most that one call is asked to copy; Linux stops short of 2 GiB anyway.
 constexpr uint64_t kMaxCopyBytes = uint64_t{1} << 30;
@@ -99,6 +94,10 @@ Status CopyThroughMemory(CopyRange range) {
 }
 
 }  // namespace
+
+bool IsOfTheDisk(int error) {
+  return error == ENOSPC || error == EDQUOT || error == EFBIG || error == EIO;
+}
 
 Status Preallocate(int descriptor, uint64_t length) {
   if (length == 0) return Status::Ok();

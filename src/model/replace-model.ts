@@ -23,6 +23,7 @@ export interface NewModel {
 
 /** The shard that an index names while what it named before is being replaced; there is none of that name. */
 const MISSING_SHARD = 'model-is-being-saved.safetensors';
+const TOMBSTONE = Buffer.from(indexText({ totalSize: 0, weightMap: [['', MISSING_SHARD]] }));
 
 /**
  * Puts a model in the place of the one in its folder. Between any two steps `openModel` finds there the
@@ -37,33 +38,20 @@ const MISSING_SHARD = 'model-is-being-saved.safetensors';
  * 4. What is left of the earlier model goes, as far as it can.
  */
 export async function replaceModel(model: NewModel): Promise<void> {
-  const { path, fullPath, files, fsync } = model;
+  const { path, fullPath, files } = model;
   const remove = (name: string) => rm(pathIn(fullPath, name), { force: true });
-  const sync = async (folders = [fullPath]) => {
-    if (fsync) for (const folder of new Set(folders)) await syncFolder(folder);
-  };
   await withPath(path, async () => {
     const before = new Set(await readdir(fullPath));
     const hasIndex = before.has(INDEX_FILE);
-    if (hasIndex) {
-      // It could not be removed when its turn comes, which is too late.
-      const status = await lstat(pathIn(fullPath, INDEX_FILE));
-      if (status.isDirectory()) throw systemError(-constants.errno.EISDIR, 'rm', path);
-      const named = await shardsOf(pathIn(fullPath, INDEX_FILE));
-      if (named === undefined || files.some(({ name }) => named.has(name))) {
-        await sync([await replaceIndex(model)]);
-      }
-    }
-    const shards = files.filter(({ name }) => name !== INDEX_FILE);
-    for (const { file } of shards) await file.publish();
-    await sync(shards.map(({ file }) => file.folder));
+    if (hasIndex) await givingWay(model, () => publishShards(model));
+    else await publishShards(model);
     const index = files.find(({ name }) => name === INDEX_FILE);
     if (index) {
       await index.file.publish();
-      await sync([index.file.folder]);
+      await sync(model, [index.file.folder]);
     } else if (hasIndex) {
       await remove(INDEX_FILE);
-      await sync();
+      await sync(model, [fullPath]);
     }
     const kept = new Set(files.map(({ name }) => name));
     for (const name of before) {
@@ -73,21 +61,57 @@ export async function replaceModel(model: NewModel): Promise<void> {
   });
 }
 
-/** Makes the index one of a shard that is not there; returns the folder that it is in. */
-async function replaceIndex({ path, fullPath, fsync, replacesIndexLink }: NewModel) {
-  const text = indexText({ totalSize: 0, weightMap: [['', MISSING_SHARD]] });
-  const file = await writeIndex(Buffer.from(text), path, {
+/** Puts shards, or `model.safetensors`, in their places. */
+async function publishShards(model: NewModel): Promise<void> {
+  const shards = model.files.filter(({ name }) => name !== INDEX_FILE).map(({ file }) => file);
+  for (const shard of shards) await shard.publish();
+  await sync(
+    model,
+    shards.map(({ folder }) => folder),
+  );
+}
+
+/**
+ * Does what replaces files of the index that is there, which first gives way if it names one of them. It comes
+ * back when not even the first was replaced.
+ */
+async function givingWay(model: NewModel, replace: () => Promise<void>): Promise<void> {
+  const { path, fullPath, files } = model;
+  const index = pathIn(fullPath, INDEX_FILE);
+  // It could not be removed when its turn comes, which is too late.
+  if ((await lstat(index)).isDirectory()) throw systemError(-constants.errno.EISDIR, 'rm', path);
+  const earlier = await readFile(index).catch(() => undefined);
+  const named = earlier && shardsOf(earlier);
+  const givesWay = named === undefined || files.some(({ name }) => named.has(name));
+  try {
+    if (givesWay) await replaceIndex(model, TOMBSTONE);
+    await replace();
+  } catch (error) {
+    const isWhole = !files.some(({ file }) => file.isPublished);
+    if (givesWay && earlier && isWhole) await replaceIndex(model, earlier).catch(() => {});
+    throw error;
+  }
+}
+
+async function sync({ fsync }: NewModel, folders: readonly string[]): Promise<void> {
+  if (fsync) for (const folder of new Set(folders)) await syncFolder(folder);
+}
+
+/** Gives the index other contents. */
+async function replaceIndex(model: NewModel, bytes: Buffer): Promise<void> {
+  const { path, fullPath, fsync, replacesIndexLink } = model;
+  const file = await writeIndex(bytes, pathIn(path, INDEX_FILE), {
     fsync,
     fullPath: pathIn(fullPath, INDEX_FILE),
     replacesLink: replacesIndexLink,
   });
   try {
     await file.publish();
-    return file.folder;
   } catch (error) {
     await file.discard();
     throw error;
   }
+  await sync(model, [file.folder]);
 }
 
 /** Writes an index under a name of its own; the caller sees to the name on the disk. */
@@ -136,13 +160,12 @@ export async function linksToReplace(
 }
 
 /** The files that an index names; undefined for one that names none that could be opened. */
-async function shardsOf(index: string): Promise<ReadonlySet<string> | undefined> {
+function shardsOf(text: Buffer): ReadonlySet<string> | undefined {
   try {
-    const text = await readFile(index);
     const bytes = allocateHeader(text.length);
     bytes.set(text);
     const unmarked = { bytes, isAscii: false, marks: new Int32Array(0) };
-    return new Set(parseWeightMap(unmarked, index).files);
+    return new Set(parseWeightMap(unmarked, INDEX_FILE).files);
   } catch {
     return undefined;
   }

@@ -71,6 +71,8 @@ export async function saveModel(
   options: SaveModelOptions = {},
 ): Promise<SavedModel> {
   const path = checkedPath(folder);
+  // As the working directory of now has it.
+  const fullPath = fullPathOf(path);
   const saving = savingOptions(options);
   const { maxShardSize = DEFAULT_SHARD_SIZE, metadata } = options;
   const maxBytes = shardSizeBytes(maxShardSize);
@@ -80,7 +82,7 @@ export async function saveModel(
   const planning = planModel(tensors, layout, maxBytes);
   const { files, index } = await withPauses(planning, saving.signal);
   const names = files.map(({ name }) => name);
-  await write(files, index, { path, fullPath: fullPathOf(path) }, saving);
+  await write(files, index, { path, fullPath }, saving);
   return index === undefined ? { files: names } : { files: names, index: INDEX_FILE };
 }
 

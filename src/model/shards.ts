@@ -1,4 +1,5 @@
 import { inspect } from 'node:util';
+import { atOnce, STEP_TENSORS, type Steps } from '../write/steps.ts';
 
 /** As `huggingface_hub` has it. */
 export const DEFAULT_SHARD_SIZE = '5GB';
@@ -111,24 +112,13 @@ export interface IndexContents {
   readonly weightMap: Iterable<readonly [name: string, file: string]>;
 }
 
-/** Entries of an index that are made in one step. */
-const STEP_ENTRIES = 256;
-
 /** The text of an index, byte for byte as Python's `json.dump(index, file, indent=2)` writes it. */
 export function indexText(contents: IndexContents): string {
-  const steps = indexSteps(contents);
-  for (;;) {
-    const { done, value } = steps.next();
-    if (done) return value;
-  }
+  return atOnce(indexSteps(contents));
 }
 
 /** As {@link indexText}, but in steps: it may have very many entries. */
-export function* indexSteps({
-  totalSize,
-  metadata = [],
-  weightMap,
-}: IndexContents): Generator<void, string, void> {
+export function* indexSteps({ totalSize, metadata = [], weightMap }: IndexContents): Steps<string> {
   const entries = [`"total_size": ${totalSize}`];
   for (const [key, value] of metadata) {
     if (key !== 'total_size') entries.push(`${quoted(key)}: ${quoted(value)}`);
@@ -136,7 +126,7 @@ export function* indexSteps({
   const names: string[] = [];
   for (const [name, file] of weightMap) {
     names.push(`${quoted(name)}: ${quoted(file)}`);
-    if (names.length % STEP_ENTRIES === 0) yield;
+    if (names.length % STEP_TENSORS === 0) yield;
   }
   const fields = [`"metadata": ${object(entries, 1)}`, `"weight_map": ${object(names, 1)}`];
   return object(fields, 0);

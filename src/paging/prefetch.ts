@@ -29,7 +29,7 @@ export interface PrefetchOptions {
   /** Threads that read at once, from 1 to 64. Default: 4. */
   concurrency?: number | undefined;
   /**
-   * Whether to go on when more would be read than memory is available: the system would drop what was
+   * Whether to go on when they do not fit into the memory that is available: the system would drop what was
    * read first, or end the process. Default: false, MEMORY_LIMIT.
    */
   beyondMemory?: boolean | undefined;
@@ -152,6 +152,9 @@ function sumOf(ranges: PageRanges): number {
 }
 
 /**
+ * Makes sure that all the ranges fit into memory together. What is there of them already is part of what is
+ * available, since the system would give that up too: the first half for the second.
+ *
  * @throws {SafetensorsError} MEMORY_LIMIT, CLOSED
  * @throws the reason of the signal
  */
@@ -163,19 +166,16 @@ async function checkMemory(
 ): Promise<void> {
   const available = availableMemory();
   const totalBytes = sumOf(ranges);
-  let resident = 0;
-  let looked = 0;
-  // Part by part: of a file that is far too large, most need not be looked at.
+  if (totalBytes <= available) return;
+  // Nothing has to be read of what is there, whoever keeps it there: another control group, or tmpfs.
   for (const part of partsOf(ranges)) {
-    if (totalBytes - resident <= available) return;
-    resident += await unlessAborted(pages.resident(part), signal);
+    const resident = await unlessAborted(pages.resident(part), signal);
     storage.assertOpen();
-    looked += sumOf(part);
-    if (looked - resident <= available) continue;
+    if (resident >= sumOf(part)) continue;
     throw new SafetensorsError(
       'MEMORY_LIMIT',
-      `of ${totalBytes} bytes at least ${looked - resident} would have to be read into memory, ` +
-        `${available} are available; prefetch fewer tensors, or all the same with beyondMemory: true`,
+      `${totalBytes} bytes are not all in memory and do not fit there together: ${available} are ` +
+        'available, with what is there of them; prefetch fewer tensors, or all the same with beyondMemory: true',
       { path: storage.path },
     );
   }

@@ -41,13 +41,13 @@ export class AtomicFile {
   readonly path: string;
   /** Open for writing, until the file is sealed. */
   readonly handle: FileHandle;
-  /** The same, past the page cache: of large files that are to be on the disk, where that works. */
-  readonly direct: DirectFile | undefined;
+  #direct: DirectFile | undefined;
   readonly #target: Target;
   readonly #temporary: string;
   /** Open for fsync; opened beforehand, so that nothing can fail any more but the fsync itself. */
   readonly #folder: FileHandle | undefined;
   readonly #fsync: boolean;
+  #published = false;
   /** Set when the temporary name is gone, or going. */
   #removed: Promise<void> | undefined;
 
@@ -57,14 +57,12 @@ export class AtomicFile {
       target: Target;
       temporary: string;
       handle: FileHandle;
-      direct: DirectFile | undefined;
       folder?: FileHandle;
     },
     fsync: boolean,
   ) {
     this.path = path;
     this.handle = parts.handle;
-    this.direct = parts.direct;
     this.#target = parts.target;
     this.#temporary = parts.temporary;
     this.#folder = parts.folder;
@@ -93,10 +91,11 @@ export class AtomicFile {
         await folder.folder?.close();
         throw error;
       }
-      const direct =
-        fsync && byteLength >= LEAST_DIRECT_BYTES ? DirectFile.open(temporary, handle) : undefined;
-      const file = new AtomicFile(path, { target, temporary, handle, direct, ...folder }, fsync);
+      const file = new AtomicFile(path, { target, temporary, handle, ...folder }, fsync);
       try {
+        if (fsync && byteLength >= LEAST_DIRECT_BYTES) {
+          file.#direct = DirectFile.open(temporary, handle);
+        }
         // The umask may have taken bits that the replaced file has.
         if (target.mode !== undefined) await handle.chmod(target.mode);
         await native().preallocate(handle.fd, byteLength);
@@ -108,10 +107,15 @@ export class AtomicFile {
     });
   }
 
+  /** The same as `handle`, past the page cache: of large files that are to be on the disk, where that works. */
+  get direct(): DirectFile | undefined {
+    return this.#direct;
+  }
+
   /** The file is whole: puts it on the disk if that is wanted, and closes it. */
   async seal(): Promise<void> {
     await withPath(this.path, async () => {
-      this.direct?.close();
+      this.#direct?.close();
       if (this.#fsync) await this.handle.sync();
       await this.handle.close();
     });
@@ -132,10 +136,16 @@ export class AtomicFile {
   async publish(): Promise<void> {
     await withPath(this.path, async () => {
       await rename(this.#temporary, this.#target.path);
+      this.#published = true;
       this.#removed = Promise.resolve();
     });
     const folder = this.#folder;
     if (folder) await withPath(dirname(this.path), () => syncAndClose(folder));
+  }
+
+  /** Whether it has its name, on the disk or not. */
+  get isPublished(): boolean {
+    return this.#published;
   }
 
   /** The folder that the file is in when it is published, with all symbolic links followed. */
@@ -146,7 +156,7 @@ export class AtomicFile {
   /** Removes the file and closes it; does nothing to a published one, but closing. Never fails. */
   async discard(): Promise<void> {
     await this.remove();
-    this.direct?.close();
+    this.#direct?.close();
     await this.handle.close().catch(() => {});
   }
 

@@ -75,16 +75,17 @@ function nextMultiple(position: number): number {
   return position - (position % CHUNK_BYTES) + CHUNK_BYTES;
 }
 
-/** Bytes `[from, to)` of a chunk, without copying; those that are not in memory are read. */
+/**
+ * Bytes `[from, to)` of a chunk, without copying; those that are not in memory are read. They are there when
+ * this resolves, and may be emptied as soon as anything else runs: see {@link assertThere}.
+ */
 export async function viewsOf({ parts }: Chunk, from: number, to: number): Promise<Uint8Array[]> {
   const views: Uint8Array[] = [];
-  let waited = false;
   let partStart = 0;
   for (const { source, begin, end } of parts) {
     const last = Math.min(end, begin + to - partStart);
     for (let at = begin + Math.max(0, from - partStart); at < last; ) {
       const soon = source.bytesSoon(at, last);
-      waited ||= soon instanceof Promise;
       const bytes = soon instanceof Promise ? await soon : soon;
       views.push(bytes);
       at += bytes.length;
@@ -92,9 +93,24 @@ export async function viewsOf({ parts }: Chunk, from: number, to: number): Promi
     partStart += end - begin;
     if (partStart >= to) break;
   }
-  // What was there before may have been emptied meanwhile.
-  if (waited) for (const { source } of parts) source.storage?.assertOpen();
   return views;
+}
+
+/**
+ * Makes sure that views of a chunk's `byteLength` bytes have them all, right before they are handed to the
+ * system: a container that was closed, or a buffer that was moved, since they were made leaves empty ones,
+ * without which the rest would be written to the wrong place.
+ *
+ * @throws {SafetensorsError} CLOSED
+ * @throws {TypeError} for a buffer of the caller's
+ */
+export function assertThere(views: readonly Uint8Array[], { parts }: Chunk, byteLength: number) {
+  if (views.reduce((sum, { length }) => sum + length, 0) === byteLength) return;
+  for (const { source, begin, end } of parts) {
+    source.storage?.assertOpen();
+    source.bytes(begin, end);
+  }
+  throw new TypeError('data: it was emptied while it was written');
 }
 
 /** The part that byte `at` of a chunk is in, and where in that. */

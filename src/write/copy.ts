@@ -21,6 +21,8 @@ export interface Read {
   readonly handle: FileHandle;
   /** As the caller named it. */
   readonly path: string;
+  /** The same from the root. Links of it may lead elsewhere by now. */
+  readonly fullPath: string;
   readonly device: bigint;
   readonly inode: bigint;
   readonly size: bigint;
@@ -30,7 +32,10 @@ export interface Read {
 }
 
 /** Reads and checks the header, so that nothing but a safetensors file is ever written to. */
-export async function readHeader(handle: FileHandle, path: string): Promise<Read> {
+export async function readHeader(
+  handle: FileHandle,
+  { path, fullPath }: Pick<Read, 'path' | 'fullPath'>,
+): Promise<Read> {
   const status = await handle.stat({ bigint: true });
   const { dev: device, ino: inode, size, mtimeNs: modifiedNs } = status;
   const byteLength = Number(size);
@@ -45,7 +50,7 @@ export async function readHeader(handle: FileHandle, path: string): Promise<Read
     duplicates: 'reject',
     path,
   });
-  return { handle, path, device, inode, size, modifiedNs, header };
+  return { handle, path, fullPath, device, inode, size, modifiedNs, header };
 }
 
 async function readAll(handle: FileHandle, target: Buffer, position: number, path: string) {
@@ -76,14 +81,15 @@ export class Copy {
     this.#file = file;
     this.#read = read;
     this.#signal = saving.signal;
-    this.#writing = withPath(read.path, () => writeCopy(file, read, header, saving));
+    this.#writing = writeCopy(file, read, header, saving);
     this.settled = this.#writing.catch(() => {});
   }
 
   /** Begins to write it. */
   static async begin(read: Read, header: Buffer, saving: CheckedSaving): Promise<Copy> {
     // Nothing is preallocated: the blocks of the data are those of the old file, where that can be.
-    const file = await AtomicFile.create(read.path, { byteLength: 0, fsync: true });
+    const { path, fullPath } = read;
+    const file = await AtomicFile.create(path, { byteLength: 0, fsync: true, fullPath });
     return new Copy(file, read, header, saving);
   }
 
@@ -120,18 +126,18 @@ async function writeCopy(
   const totalBytes = Number(read.size) + header.length - read.header.length;
   const length = Buffer.alloc(LENGTH_BYTES);
   length.writeBigUInt64LE(BigInt(header.length));
-  await writeAll(file.handle, Buffer.concat([length, header]), 0);
+  await withPath(read.path, () => writeAll(file.handle, Buffer.concat([length, header]), 0));
   for (const { from, to, byteLength } of copiedPieces(read, dataStart)) {
     signal?.throwIfAborted();
-    await native()
-      .copyRange(read.handle.fd, from, file.handle.fd, to, byteLength)
-      .catch((error) => {
-        throw error.errno === -constants.errno.ENODATA ? changed(read.path) : error;
-      });
+    await withPath(read.path, () =>
+      native().copyRange(read.handle.fd, from, file.handle.fd, to, byteLength),
+    ).catch((error) => {
+      throw error.errno === -constants.errno.ENODATA ? changed(read.path) : error;
+    });
     signal?.throwIfAborted();
     onProgress?.({ bytes: to + byteLength, totalBytes });
   }
-  const now = await read.handle.stat({ bigint: true });
+  const now = await withPath(read.path, () => read.handle.stat({ bigint: true }));
   if (now.size !== read.size || now.mtimeNs !== read.modifiedNs) throw changed(read.path);
   signal?.throwIfAborted();
   await file.seal();

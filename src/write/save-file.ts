@@ -1,4 +1,4 @@
-import { checkedPath } from '../path.ts';
+import { checkedPath, fullPathOf } from '../path.ts';
 import { type CheckedTensor, checkTensors, type TensorsLike } from './inputs.ts';
 import { type CheckedLayout, layoutOptions, type SaveOptions, savingOptions } from './options.ts';
 import { type FilePlan, planFile } from './plan.ts';
@@ -33,11 +33,13 @@ export async function saveFile(
   options?: SaveOptions,
 ): Promise<void> {
   const target = checkedPath(path);
+  // As the working directory of now has it.
+  const fullPath = fullPathOf(target);
   const layout = layoutOptions(options);
   const saving = savingOptions(options);
   saving.signal?.throwIfAborted();
   const plan = await withPauses(planTensors(tensors, layout), saving.signal);
-  const file = await writeTemporary(plan, target, saving);
+  const file = await writeTemporary(plan, target, saving, { fullPath });
   try {
     saving.signal?.throwIfAborted();
     await file.publish();

@@ -1,6 +1,6 @@
 import { unlessAborted } from '../abort.ts';
 import type { Hold, Storage } from '../storage/storage.ts';
-import { AtomicFile, type AtomicFileOptions, withPath } from './atomic-file.ts';
+import { AtomicFile, type AtomicFileOptions } from './atomic-file.ts';
 import { chunksOf } from './chunks.ts';
 import type { CheckedTensor } from './inputs.ts';
 import { type LaneOptions, Lanes } from './lanes.ts';
@@ -56,7 +56,7 @@ async function writeWhole(
   options: LaneOptions,
 ): Promise<void> {
   const lanes = new Lanes(file, options);
-  await withPath(file.path, () => lanes.write(chunksOf(plan)));
+  await lanes.write(chunksOf(plan));
   if (options.stopped()) return;
   await withPauses(checkSources(plan, holds), undefined);
   if (options.stopped()) return;

@@ -4,7 +4,7 @@ import { inspect } from 'node:util';
 import { checkObject } from '../arguments.ts';
 import { systemError } from '../errors.ts';
 import { LENGTH_BYTES } from '../header/bytes.ts';
-import { checkedPath } from '../path.ts';
+import { checkedPath, fullPathOf } from '../path.ts';
 import { withPath } from './atomic-file.ts';
 import { Copy, type Read, readHeader, writeAll } from './copy.ts';
 import {
@@ -80,10 +80,12 @@ export async function updateMetadata(
   const checked = checkChanges(changes);
   const saving = savingOptions(options);
   saving.signal?.throwIfAborted();
+  // As the working directory of now has it.
+  const names = { path: named, fullPath: fullPathOf(named) };
   const finding = withPath(named, () => findFile(named));
   return inTurn(
     finding.then(({ keys }) => keys),
-    async () => updateFile(named, (await finding).path, checked, saving),
+    async () => updateFile(names, (await finding).path, checked, saving),
   );
 }
 
@@ -108,16 +110,17 @@ function checkChanges(changes: MetadataChanges): [string, string | null][] {
 }
 
 async function updateFile(
-  named: string,
-  path: string,
+  names: Pick<Read, 'path' | 'fullPath'>,
+  target: string,
   changes: readonly [string, string | null][],
   saving: CheckedSaving,
 ): Promise<MetadataUpdate> {
   saving.signal?.throwIfAborted();
-  const handle = await withPath(named, () => open(path, 'r+'));
+  const { path } = names;
+  const handle = await withPath(path, () => open(target, 'r+'));
   let copy: Copy | undefined;
   try {
-    const read = await withPath(named, () => readHeader(handle, named));
+    const read = await withPath(path, () => readHeader(handle, names));
     const item = findMetadata(scratchOf(read.header));
     const pairs = new Map(item.pairs);
     for (const [key, value] of changes) {
@@ -126,7 +129,7 @@ async function updateFile(
     }
     if (isSame(item.pairs, pairs)) return { metadata: recordOf(pairs), inPlace: true };
     const text = `"__metadata__":${metadataValue(pairs)}`;
-    const inPlace = await withPath(named, () => writeInPlace(read, item, text));
+    const inPlace = await withPath(path, () => writeInPlace(read, item, text));
     if (!inPlace) {
       copy = await Copy.begin(read, respacedHeader(read, item, text), saving);
       await copy.publish();

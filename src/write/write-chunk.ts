@@ -2,12 +2,15 @@ import type { FileHandle } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { SafetensorsError, systemError } from '../errors.ts';
 import { lostMessage } from '../paging/paging-error.ts';
-import { type Chunk, partAt, viewsOf } from './chunks.ts';
+import { withPath } from './atomic-file.ts';
+import { assertThere, type Chunk, partAt, viewsOf } from './chunks.ts';
 import { BLOCK_BYTES, type DirectFile, UnreadableMemory } from './direct-file.ts';
 import { noteLost } from './source.ts';
 
 /** A file that chunks are written to. */
 export interface ChunkTarget {
+  /** As the caller named it: what the system refuses is told with it. */
+  readonly path: string;
   readonly handle: FileHandle;
   /** The same file, past the page cache, where that is wanted and works. */
   readonly direct: DirectFile | undefined;
@@ -27,25 +30,27 @@ export async function writeChunk(target: ChunkTarget, chunk: Chunk): Promise<voi
   if (
     target.direct !== undefined &&
     end - begin >= LEAST_DIRECT_BYTES &&
-    (await writeBlocks(target.direct, chunk, begin, end))
+    (await writeBlocks(target.path, target.direct, chunk, begin, end))
   ) {
     // What is less than a block goes through the page cache; nobody else writes to the pages of it.
-    await writeBytes(target.handle, chunk, 0, begin);
-    await writeBytes(target.handle, chunk, end, byteLength);
+    await writeBytes(target, chunk, 0, begin);
+    await writeBytes(target, chunk, end, byteLength);
   } else {
-    await writeBytes(target.handle, chunk, 0, byteLength);
+    await writeBytes(target, chunk, 0, byteLength);
   }
 }
 
 async function writeBlocks(
+  path: string,
   direct: DirectFile,
   chunk: Chunk,
   begin: number,
   end: number,
 ): Promise<boolean> {
   const views = await viewsOf(chunk, begin, end);
+  assertThere(views, chunk, end - begin);
   try {
-    return await direct.write(views, chunk.position + begin);
+    return await withPath(path, () => direct.write(views, chunk.position + begin));
   } catch (error) {
     if (!(error instanceof UnreadableMemory)) throw error;
     throw lostMemory(error.cause, chunk, begin + error.at, byteAt(views, error.at));
@@ -53,20 +58,21 @@ async function writeBlocks(
 }
 
 async function writeBytes(
-  handle: FileHandle,
+  { path, handle }: ChunkTarget,
   chunk: Chunk,
   begin: number,
   end: number,
 ): Promise<void> {
   for (let done = begin; done < end; ) {
     const views = await viewsOf(chunk, done, end);
+    assertThere(views, chunk, end - done);
     const position = chunk.position + done;
     const write = views.length === 1 ? writeOne : writeMany;
-    const written = await write(handle, views, position).catch((error) => {
+    const written = await withPath(path, () => write(handle, views, position)).catch((error) => {
       const isLost = (error as NodeJS.ErrnoException).code === 'EFAULT';
       throw isLost ? lostMemory(error, chunk, done, views[0]) : error;
     });
-    if (written === 0) throw systemError(-constants.errno.EIO, 'write', '');
+    if (written === 0) throw systemError(-constants.errno.EIO, 'write', path);
     done += written;
   }
 }

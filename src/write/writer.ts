@@ -1,7 +1,7 @@
 import { SafetensorsError } from '../errors.ts';
 import { quoteName } from '../escape.ts';
-import { checkedPath } from '../path.ts';
-import { AtomicFile, withPath } from './atomic-file.ts';
+import { checkedPath, fullPathOf } from '../path.ts';
+import { AtomicFile } from './atomic-file.ts';
 import { cut, headerChunks } from './chunks.ts';
 import { Ending } from './ending.ts';
 import { type CheckedSpec, checkPiece, checkSpecs, type Named, type TensorSpec } from './inputs.ts';
@@ -80,7 +80,7 @@ export class SafetensorsWriter implements AsyncDisposable {
 
   /** @internal The header, which comes before everything else. */
   async begin({ file }: WriterPlan): Promise<void> {
-    await this.#orFail(() => withPath(this.path, () => this.#lanes.write(headerChunks(file))));
+    await this.#orFail(() => this.#lanes.write(headerChunks(file)));
   }
 
   /**
@@ -190,9 +190,7 @@ export class SafetensorsWriter implements AsyncDisposable {
     const { byteLength, storage } = source;
     const part = { source, begin: 0, end: byteLength, tensor: tensor.spec.name };
     using hold = storage?.hold();
-    await withPath(this.path, () =>
-      this.#lanes.write(cut(tensor.position + tensor.written, [part])),
-    );
+    await this.#lanes.write(cut(tensor.position + tensor.written, [part]));
     this.#throwFailure();
     // Memory that was moved meanwhile was not what was to be written.
     if (storage === undefined && byteLength > 0) source.bytes(0, 1);
@@ -272,12 +270,14 @@ export async function createWriter(
   options?: SaveOptions,
 ): Promise<SafetensorsWriter> {
   const target = checkedPath(path);
+  // As the working directory of now has it.
+  const fullPath = fullPathOf(target);
   const layout = layoutOptions(options);
   const saving = savingOptions(options);
   saving.signal?.throwIfAborted();
   const plan = await withPauses(planWriter(specs, layout), saving.signal);
   const { byteLength } = plan;
-  const file = await AtomicFile.create(target, { byteLength, fsync: saving.fsync });
+  const file = await AtomicFile.create(target, { byteLength, fsync: saving.fsync, fullPath });
   const writer = new SafetensorsWriter(file, plan, saving);
   if (saving.signal?.aborted) await writer.discard();
   saving.signal?.throwIfAborted();
