@@ -3,10 +3,10 @@
 //
 // zig is the Python package `ziglang` of SAFETENSORS_MMAP_PYTHON, or a program on the path.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { root } from './native-build.ts';
+import { basename, join } from 'node:path';
+import { root, run, runAll } from './native-build.ts';
 
 /** The oldest macOS of binding.gyp. */
 const TARGETS = ['aarch64-macos.11.0', 'x86_64-macos.11.0'];
@@ -19,10 +19,12 @@ function findZig(): string[] | undefined {
   return known.find(([program, ...args]) => spawnSync(program, [...args, 'version']).status === 0);
 }
 
+const gyp = readFileSync(join(root, 'binding.gyp'), 'utf8');
+const sources = gyp.match(/(?<=")native\/[\w/]+\.cc(?=")/g) ?? [];
+if (sources.length === 0) throw new Error('binding.gyp names no source');
+
 /** As binding.gyp has them. */
 function compilerArguments(): string[] {
-  const gyp = readFileSync(join(root, 'binding.gyp'), 'utf8');
-  const sources = gyp.match(/(?<=")native\/[\w/]+\.cc(?=")/g) ?? [];
   const [defines] = gyp.match(/(?<="defines": \[)[^\]]*/) ?? [''];
   const ask = (question: string) =>
     execFileSync(process.execPath, ['native/gyp.cjs', question], { cwd: root, encoding: 'utf8' });
@@ -37,19 +39,29 @@ function compilerArguments(): string[] {
     ...(defines.match(/(?<=")\w+(=\w+)?(?=")/g) ?? []).map((define) => `-D${define}`),
     '-Inative',
     ...includes.flatMap((folder) => ['-isystem', folder]),
-    ...['-shared', '-Wl,-undefined,dynamic_lookup'],
-    ...sources,
   ];
 }
 
-function compiles(zig: readonly string[], target: string, folder: string): boolean {
-  const addon = join(folder, `${target}.node`);
-  const [program, ...args] = [...zig, 'c++', '-target', target, ...compilerArguments()];
-  const { status } = spawnSync(program, [...args, '-o', addon], {
-    cwd: root,
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
-  return status === 0 && readFileSync(addon).readUInt32LE() === MACH_O;
+async function compiles(zig: readonly string[], target: string, into: string): Promise<boolean> {
+  const folder = join(into, target);
+  mkdirSync(folder);
+  const addon = join(folder, 'addon.node');
+  const [program, ...args] = [...zig, 'c++', '-target', target];
+  const options = compilerArguments();
+  const objects = sources.map((source) => join(folder, `${basename(source)}.o`));
+  try {
+    await runAll(
+      sources.map((source, i) => ['-c', source, '-o', objects[i]]),
+      (job) => run(program, [...args, ...options, ...job]),
+    );
+    // Without the C++ library, which is the system's there, and which zig would build first, for two minutes.
+    const linking = ['-shared', '-nostdlib++', '-Wl,-undefined,dynamic_lookup'];
+    await run(program, [...args, ...linking, ...objects, '-o', addon]);
+    return readFileSync(addon).readUInt32LE() === MACH_O;
+  } catch (error) {
+    console.error(error);
+    return false;
+  }
 }
 
 const zig = findZig();
@@ -57,7 +69,8 @@ if (zig === undefined) {
   console.log('LEFT OUT: there is no zig: python3 -m pip install ziglang');
 } else {
   const folder = mkdtempSync(join(tmpdir(), 'safetensors-mmap-macos-'));
-  const passed = TARGETS.filter((target) => compiles(zig, target, folder)).length;
+  let passed = 0;
+  for (const target of TARGETS) if (await compiles(zig, target, folder)) passed++;
   rmSync(folder, { recursive: true });
   console.log(`macos: ${passed} passed, ${TARGETS.length - passed} failed`);
   process.exitCode = passed === TARGETS.length ? 0 : 1;

@@ -39,15 +39,25 @@ function modified(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }
 
-function run(command: string, args: readonly string[]): Promise<void> {
+/** Rejects when the command fails. */
+export function run(command: string, args: readonly string[]): Promise<void> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit'] });
+    const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
     child.on('error', reject);
     child.on('close', (code, signal) => {
       if (code === 0) resolve();
       else reject(new Error(`${command} ${args.at(-1)} ended with ${signal ?? code}`));
     });
   });
+}
+
+/** One command for each job, on all cores. */
+export async function runAll<T>(jobs: readonly T[], start: (job: T) => Promise<void>) {
+  const waiting = [...jobs];
+  const worker = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await start(next);
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, worker));
 }
 
 /** What must hold of all of them is undefined behaviour that ends the process. */
@@ -74,12 +84,9 @@ export async function buildProgram(program: NativeProgram): Promise<string> {
     const fresh = built > modified(file) && built > newestHeader;
     return fresh ? [] : [{ file, object: objects[i] }];
   });
-  const compile = async () => {
-    for (let next = waiting.shift(); next; next = waiting.shift()) {
-      await run(compiler, [...flags, ...includes, '-o', next.object, '-c', next.file]);
-    }
-  };
-  await Promise.all(Array.from({ length: availableParallelism() }, compile));
+  await runAll(waiting, ({ file, object }) =>
+    run(compiler, [...flags, ...includes, '-o', object, '-c', file]),
+  );
   const path = join(folder, 'program');
   await run(compiler, [`-fsanitize=${linkWith}`, ...objects, '-lpthread', '-o', path]);
   return path;
