@@ -90,3 +90,22 @@ export function systemError(errno: number, syscall: string, path: string): NodeJ
     path,
   });
 }
+
+/** Runs `action`, and gives failures of the file system Node's shape with `path`. */
+export async function withPath<T>(path: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    throw isSystemFailure(error) ? systemError(error.errno, error.syscall, path) : error;
+  }
+}
+
+function isSystemFailure(error: unknown): error is { errno: number; syscall: string } {
+  return (
+    error instanceof Error &&
+    'errno' in error &&
+    typeof error.errno === 'number' &&
+    'syscall' in error &&
+    typeof error.syscall === 'string'
+  );
+}

@@ -81,6 +81,7 @@ const LAYERS: readonly Layer[] = [
       'save',
       'atomic-file',
       'write',
+      'steps',
       'opening',
       'identity',
       'file-storage',
@@ -94,16 +95,26 @@ const LAYERS: readonly Layer[] = [
       ...BASE,
     ],
   },
-  { name: 'shards', files: /^model\/shards\.ts$/, imports: [] },
+  { name: 'shards', files: /^model\/shards\.ts$/, imports: ['steps'] },
   {
     name: 'save',
     files: /^write\/(save-file|temporary|writer|ending)\.ts$/,
-    imports: ['atomic-file', 'write', 'source', 'path', 'storage', 'abort', ...BASE],
+    imports: ['atomic-file', 'write', 'steps', 'source', 'path', 'storage', 'abort', ...BASE],
   },
   {
     name: 'update-metadata',
     files: /^write\/(update-metadata|copy|turns)\.ts$/,
-    imports: ['atomic-file', 'write', 'native', 'arguments', 'path', 'abort', 'header', ...BASE],
+    imports: [
+      'atomic-file',
+      'write',
+      'steps',
+      'native',
+      'arguments',
+      'path',
+      'abort',
+      'header',
+      ...BASE,
+    ],
   },
   {
     name: 'atomic-file',
@@ -113,14 +124,15 @@ const LAYERS: readonly Layer[] = [
   {
     name: 'block-decode',
     files: /^decode\/(block-scaled|mxfp4)\.ts$/,
-    imports: ['write', 'decode', 'arguments', 'native', ...BASE],
+    imports: ['write', 'steps', 'decode', 'arguments', 'native', ...BASE],
   },
   {
     name: 'write',
     files:
-      /^write\/(inputs|options|plan|order|steps|chunks|lanes|pieces|serialize|metadata-item|write-chunk)\.ts$/,
+      /^write\/(inputs|options|plan|order|chunks|lanes|pieces|serialize|metadata-item|write-chunk)\.ts$/,
     imports: [
       'arguments',
+      'steps',
       'direct-file',
       'tensor',
       'source',
@@ -130,6 +142,7 @@ const LAYERS: readonly Layer[] = [
       ...BASE,
     ],
   },
+  { name: 'steps', files: /^write\/steps\.ts$/, imports: [] },
   {
     name: 'direct-file',
     files: /^write\/direct-file\.ts$/,
@@ -313,6 +326,7 @@ const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
   model: ['node:buffer', 'node:crypto', 'node:fs/promises', 'node:os', 'node:path', 'node:util'],
   convert: ['node:buffer', 'node:fs/promises', 'node:path', 'node:util', 'node:zlib'],
   shards: ['node:util'],
+  steps: ['node:timers/promises'],
   'direct-file': ['node:fs/promises'],
   'atomic-file': ['node:crypto', 'node:fs', 'node:fs/promises', 'node:os', 'node:path'],
   write: ['node:fs/promises', 'node:os', 'node:timers/promises', 'node:util'],

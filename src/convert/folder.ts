@@ -1,10 +1,11 @@
 import { constants, mkdir, open, readdir, stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
+import { withPath } from '../errors.ts';
 import { quoteName } from '../escape.ts';
 import { SafetensorsError, safeOpen } from '../index.ts';
 import { indexText } from '../model/shards.ts';
 import { fullPathOf, pathIn } from '../path.ts';
-import { AtomicFile, withPath } from '../write/atomic-file.ts';
+import { AtomicFile } from '../write/atomic-file.ts';
 import { type FilePlan, planFile } from './convert-file.ts';
 import { malformed } from './fault.ts';
 import { checkOutput } from './kind-of-path.ts';

@@ -1,9 +1,9 @@
 import { lstat, readdir, readFile, rm } from 'node:fs/promises';
 import { constants } from 'node:os';
-import { systemError } from '../errors.ts';
+import { systemError, withPath } from '../errors.ts';
 import { allocateHeader } from '../header/bytes.ts';
 import { pathIn } from '../path.ts';
-import { AtomicFile, type AtomicFileOptions, syncFolder, withPath } from '../write/atomic-file.ts';
+import { AtomicFile, type AtomicFileOptions, syncFolder } from '../write/atomic-file.ts';
 import { resolveTarget } from '../write/target.ts';
 import { INDEX_FILE, indexText, SHARD_NAME, SINGLE_FILE } from './shards.ts';
 import { parseWeightMap } from './weight-map.ts';

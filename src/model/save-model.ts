@@ -1,7 +1,8 @@
 import { mkdir, rmdir } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
+import { withPath } from '../errors.ts';
 import { checkedPath, fullPathOf, pathIn } from '../path.ts';
-import { type AtomicFile, syncFolder, withPath } from '../write/atomic-file.ts';
+import { type AtomicFile, syncFolder } from '../write/atomic-file.ts';
 import { type CheckedTensor, checkTensors, type TensorsLike } from '../write/inputs.ts';
 import {
   type CheckedLayout,

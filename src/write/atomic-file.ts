@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, lstat, open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { systemError } from '../errors.ts';
+import { withPath } from '../errors.ts';
 import { native } from '../native.ts';
 import { DirectFile } from './direct-file.ts';
 import { resolveTarget, type Target } from './target.ts';
@@ -184,23 +184,4 @@ async function syncAndClose(folder: FileHandle): Promise<void> {
   } finally {
     await folder.close();
   }
-}
-
-/** Runs `action`, and gives failures of the file system Node's shape with `path`. */
-export async function withPath<T>(path: string, action: () => Promise<T>): Promise<T> {
-  try {
-    return await action();
-  } catch (error) {
-    throw isSystemFailure(error) ? systemError(error.errno, error.syscall, path) : error;
-  }
-}
-
-function isSystemFailure(error: unknown): error is { errno: number; syscall: string } {
-  return (
-    error instanceof Error &&
-    'errno' in error &&
-    typeof error.errno === 'number' &&
-    'syscall' in error &&
-    typeof error.syscall === 'string'
-  );
 }

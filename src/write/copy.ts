@@ -1,12 +1,12 @@
 import type { FileHandle } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { unlessAborted } from '../abort.ts';
-import { SafetensorsError } from '../errors.ts';
+import { SafetensorsError, withPath } from '../errors.ts';
 import { LENGTH_BYTES } from '../header/bytes.ts';
 import { parseHeader } from '../header/parse.ts';
 import { headerLength, PREAMBLE_BYTES } from '../header/preamble.ts';
 import { native } from '../native.ts';
-import { AtomicFile, withPath } from './atomic-file.ts';
+import { AtomicFile } from './atomic-file.ts';
 import { scratchOf } from './metadata-item.ts';
 import { type CheckedSaving, MAX_HEADER_BYTES } from './options.ts';
 

@@ -2,10 +2,10 @@ import { open, stat } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { inspect } from 'node:util';
 import { checkObject } from '../arguments.ts';
-import { systemError } from '../errors.ts';
+import { systemError, withPath } from '../errors.ts';
 import { LENGTH_BYTES } from '../header/bytes.ts';
 import { checkedPath, fullPathOf } from '../path.ts';
-import { withPath } from './atomic-file.ts';
+
 import { Copy, type Read, readHeader, writeAll } from './copy.ts';
 import {
   BLOCK_BYTES,

@@ -1,8 +1,8 @@
 import type { FileHandle } from 'node:fs/promises';
 import { constants } from 'node:os';
-import { SafetensorsError, systemError } from '../errors.ts';
+import { SafetensorsError, systemError, withPath } from '../errors.ts';
 import { lostMessage } from '../paging/paging-error.ts';
-import { withPath } from './atomic-file.ts';
+
 import { assertThere, type Chunk, partAt, viewsOf } from './chunks.ts';
 import { BLOCK_BYTES, type DirectFile, UnreadableMemory } from './direct-file.ts';
 import { noteLost } from './source.ts';
