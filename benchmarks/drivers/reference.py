@@ -3,6 +3,7 @@
 reference.py version
 reference.py open FILE OPENS     the first open of this process, and further ones
 reference.py open-model FOLDER OPENS   the shards of a folder one after the other, and their names
+reference.py open-indexed-model FOLDER OPENS   the same by the index: each tensor must be where that says
 reference.py cost FILE           time and peak memory of one open
 reference.py save FILE BLOCKS durable|cached
                                  saving the model of models/blocks.ts; durable: with fsync
@@ -57,6 +58,23 @@ def open_model(folder, opens):
         names = [name for file in files for name in file.keys()]
         times.append(1e3 * (perf_counter() - start))
         del files, names
+    return {"first": times[0], "further": times[1:], "checksum": checksum(*paths)}
+
+
+def open_indexed_model(folder, opens):
+    times = []
+    for _ in range(opens):
+        start = perf_counter()
+        with open(os.path.join(folder, "model.safetensors.index.json"), encoding="utf-8") as index:
+            weight_map = json.load(index)["weight_map"]
+        names = sorted(set(weight_map.values()))
+        files = {name: safe_open(os.path.join(folder, name), framework="np") for name in names}
+        where = {tensor: name for name, file in files.items() for tensor in file.keys()}
+        if where != weight_map:
+            sys.exit("a tensor is not where the index says")
+        times.append(1e3 * (perf_counter() - start))
+        paths = [os.path.join(folder, name) for name in files]
+        del weight_map, files, where
     return {"first": times[0], "further": times[1:], "checksum": checksum(*paths)}
 
 
@@ -142,6 +160,8 @@ def main():
         print(json.dumps(open_file(arguments[0], int(arguments[1]))))
     elif task == "open-model":
         print(json.dumps(open_model(arguments[0], int(arguments[1]))))
+    elif task == "open-indexed-model":
+        print(json.dumps(open_indexed_model(arguments[0], int(arguments[1]))))
     elif task == "cost":
         print(json.dumps(cost(arguments[0])))
     elif task == "save":
