@@ -84,6 +84,7 @@ async function viewsOf(model: Model, node: NodeChild, setting: Setting): Promise
 function ofMissing({ id, name }: Model, node: NodeChild, reason: string): Comparison[] {
   const rows = [
     ['data', 'tensor.data', 'ns'],
+    ['data-array', 'tensor.data', 'ns'],
     ['get-data', 'getTensor(name).data', 'ns'],
     ['first-gcs', 'full GCs of the first pass', 'GCs'],
     ['first-pass', 'the first pass over all tensors', 'ms'],
