@@ -161,17 +161,27 @@ async function main(options: Options): Promise<void> {
   print(formatSummary(results));
 }
 
+/** What the caller can do something about is told without a stack. */
+function refuse(message: string): never {
+  console.error(`error: ${message}`);
+  process.exit(1);
+}
+
 const options = parseOptions();
 const publishing = options.publish || options.readme;
 if (options.publish && (options.quick || options.tiny)) {
-  throw new Error('--publish takes a full run, without --quick or --tiny');
+  refuse('--publish takes a full run, without --quick or --tiny');
 }
 const drawing = options.charts !== undefined || options.readme;
 if (!drawing) await main(options);
 if (drawing || publishing) {
   const results = readResults(options.output);
   const folder = typeof options.charts === 'string' ? options.charts : CHARTS;
-  if (publishing) assertPublishable(results);
+  try {
+    if (publishing) assertPublishable(results);
+  } catch (error) {
+    refuse((error as Error).message);
+  }
   const paths = await drawCharts(results, folder);
   if (publishing) paths.push(...publish(results, folder));
   console.error(paths.join('\n'));
