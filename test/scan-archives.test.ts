@@ -106,6 +106,8 @@ describe('records of a checkpoint beside its own', () => {
   it.each([
     ['a pickle that names nothing', 'z.pkl', Buffer.concat([harmless, harmless])],
     ['a text', 'notice', Buffer.from('Copyright (c) 2024, and so on, and so forth\n')],
+    ['a text that begins as a global', 'classes', Buffer.from('class_names:\n- cat\n- dog\n')],
+    ['a program', 'program', Buffer.from('const a = 1;\nlet b;\n')],
     ['an array of numbers', 'x.npy', npy(header("'<f4'", '(4,)'), Buffer.alloc(16))],
     ['the data of a tensor', 'data/7', old],
   ])('are safe: %s', async (_, name, data) => {
@@ -129,6 +131,8 @@ describe('zip files in folders', () => {
     const code = 'ERR_SAFETENSORS_CHECKPOINT_LIMIT';
     const report = await inFolder(Buffer.concat([before, packed]));
     expect(report).toMatchObject([{ verdict: 'unknown', problem: { code } }]);
+    // With what is wrong with it first.
+    expect(report[0].problem?.message).toMatch(/^[^:]+: .*zip.*; only its first 67108864 bytes/);
   });
 
   it('are left out where they were, and name nothing', async () => {

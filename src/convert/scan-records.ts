@@ -1,7 +1,7 @@
 import { SafetensorsError } from '../index.ts';
 import { isNoPickle } from './disguised.ts';
 import type { ByteReader } from './mapped-checkpoint.ts';
-import { beginsLikeNpy, MAGIC_BYTES } from './numpy/npy.ts';
+import { beginsLikeNpy } from './numpy/npy.ts';
 import { isNpz } from './numpy/numpy.ts';
 import { scanNpy } from './numpy/scan.ts';
 import { PickleStream } from './pickle/stream.ts';
@@ -11,6 +11,10 @@ import { beginsLikePickle, beginsLikeZip, START_BYTES } from './signatures.ts';
 import { beginsLikeTar } from './tar-records.ts';
 import { salvageTar } from './tar-salvage.ts';
 import { readZip } from './zip.ts';
+
+const GLOBAL = 0x63;
+/** Of a module and of what is in it, in a line each, as Python would have to find them; or more than was read. */
+const NAMES_OF_GLOBAL = /^c[^\s:;,=(){}[\]'"]+($|\n[^\s:;,=(){}[\]'"]+($|\n))/;
 
 /** What was found in records. */
 export interface ScannedRecords {
@@ -49,10 +53,11 @@ async function scanZip(
     for (const { name, begin, end } of (await readZip(file, { signal })).values()) {
       signal?.throwIfAborted();
       if (isOne && /^[^/]+\/data\.pkl$/.test(name)) continue;
-      const start = await file.read(begin, Math.min(begin + MAGIC_BYTES, end));
+      const start = await file.read(begin, Math.min(begin + START_BYTES, end));
       const isNamed = /\.(pkl|pickle)$/i.test(name);
       // Data of tensors may begin with anything.
-      const isPickle = isNamed || (beginsLikePickle(start) && !/\/data\/\d+$/.test(name));
+      const isPickle =
+        isNamed || (beginsLikePickle(start) && !isText(start) && !/\/data\/\d+$/.test(name));
       const stream = new PickleStream(file, begin, end);
       try {
         // Those of files of arrays have been looked at.
@@ -66,8 +71,8 @@ async function scanZip(
       } catch (error) {
         const fault = asProblem(error);
         // A text may begin like a pickle too.
-        const isText = !isNamed && stream.at === begin && isNoPickle(start, fault.cause);
-        if (!isText) problem ??= fault;
+        const isNone = !isNamed && stream.at === begin && isNoPickle(start, fault.cause);
+        if (!isNone) problem ??= fault;
       }
     }
     return problem;
@@ -80,6 +85,11 @@ async function scanZip(
     }
     return asProblem(error);
   }
+}
+
+/** Whether what begins with the letter that names a global in a pickle has no names behind it, as texts do. */
+function isText(start: Buffer): boolean {
+  return start[0] === GLOBAL && !NAMES_OF_GLOBAL.test(start.toString('latin1'));
 }
 
 function partOf(file: ByteReader, begin: number, end: number): ByteReader {

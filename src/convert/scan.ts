@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises';
 import { checkObject, checkSignal } from '../arguments.ts';
+import { escapeText } from '../escape.ts';
 import { SafetensorsError } from '../index.ts';
 import { checkedPath, fullPathOf, pathIn } from '../path.ts';
 import { readCheckpoint } from './checkpoint.ts';
@@ -118,7 +119,18 @@ async function examine(path: string, signal: AbortSignal | undefined): Promise<E
   }
   const others = await scanRecords(file, trace, isCheckpoint);
   const limited = others.problem?.code === LIMIT;
-  return said(limited ? others.problem : (problem ?? others.problem), others.hasPickles);
+  const both = limited && problem ? limitAfter(problem, others.problem) : undefined;
+  return said(both ?? problem ?? others.problem, others.hasPickles);
+}
+
+/** What is wrong with a file, and that it was not looked at as a whole. */
+function limitAfter(problem: SafetensorsError, limit: SafetensorsError | undefined) {
+  const { path } = problem;
+  const [why, what] = [problem, limit].map((error) =>
+    error?.message.replace(`${escapeText(path ?? '')}: `, ''),
+  );
+  const { cause } = problem;
+  return new SafetensorsError('CHECKPOINT_LIMIT', `${why}; ${what}`, { path, cause });
 }
 
 async function startOf(path: string): Promise<Buffer> {

@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises';
+import { withPath } from '../errors.ts';
 import { quoteName } from '../escape.ts';
 import { createWriter, SafetensorsError, safeOpen, type WriteProgress } from '../index.ts';
 import type { MappedCheckpoint } from './mapped-checkpoint.ts';
@@ -93,14 +94,16 @@ export async function verifyOutput(
 ): Promise<void> {
   const differs = (tensor: string | undefined, what: string) =>
     new SafetensorsError('CONVERSION_MISMATCH', what, { path: shownAs, tensor });
-  using output = await safeOpen(path).catch((error) => {
+  // Its own name is gone by the time that anybody reads it.
+  const named = <T>(action: () => Promise<T>) => withPath(shownAs, action);
+  using output = await named(() => safeOpen(path)).catch((error) => {
     throw error instanceof SafetensorsError ? differs(undefined, error.message) : error;
   });
   if (output.size !== plan.tensors.length) {
     throw differs(undefined, `expected ${plan.tensors.length} tensors, found ${output.size}`);
   }
   const dataStart = output.byteLength - dataBytesOf(output);
-  const file = await open(path);
+  const file = await named(() => open(path));
   try {
     await forEachTensor(plan, async (passage, scratch, found) => {
       const { name, dtype } = passage.tensor;
@@ -113,7 +116,7 @@ export async function verifyOutput(
       for await (const piece of copiesOf(passage, scratch)) {
         signal?.throwIfAborted();
         const there = found.subarray(0, piece.length);
-        const { bytesRead } = await file.read(there, 0, there.length, at);
+        const { bytesRead } = await named(() => file.read(there, 0, there.length, at));
         if (bytesRead !== piece.length || !there.equals(piece)) {
           throw differs(name, `tensor ${quoteName(name)}: other bytes than were written`);
         }

@@ -6,11 +6,8 @@ interface Dispatcher {
 /** From this version on undici speaks HTTP/2 with whoever offers it: that of Node 26. */
 const FIRST_WITH_HTTP2 = 8;
 
-/** Where undici keeps the dispatcher of all requests, and where it keeps the same one for its earlier versions. */
-const GLOBAL_DISPATCHERS = [
-  Symbol.for('undici.globalDispatcher.2'),
-  Symbol.for('undici.globalDispatcher.1'),
-];
+/** Where that undici keeps the dispatcher of all requests; earlier ones, of npm, keep theirs elsewhere. */
+const GLOBAL_DISPATCHER = Symbol.for('undici.globalDispatcher.2');
 
 /**
  * What keeps a request of `fetch` to HTTP/1.1, where the runtime would speak HTTP/2: undici has windows of 256 KiB
@@ -35,5 +32,5 @@ export async function overHttp1(
 
 function globalDispatcher(): Dispatcher | undefined {
   const all: Partial<Record<symbol, Dispatcher>> = globalThis as object;
-  return GLOBAL_DISPATCHERS.map((key) => all[key]).find((one) => one !== undefined);
+  return all[GLOBAL_DISPATCHER];
 }

@@ -52,6 +52,12 @@ export type Entries = readonly number[] | undefined;
 const PART_BYTES = 2 ** 32;
 const PART_RANGES = 4096;
 
+/**
+ * Whether what is available counts pages of files, so that those that are there of a file are part of it. Elsewhere
+ * only what is free is known.
+ */
+const CACHE_IS_AVAILABLE = process.platform === 'linux';
+
 /** Pauses between two looks at how far the threads are, in milliseconds. */
 const SHORTEST_PAUSE = 1;
 const LONGEST_PAUSE = 20;
@@ -153,7 +159,7 @@ function sumOf(ranges: PageRanges): number {
 
 /**
  * Makes sure that all the ranges fit into memory together. What is there of them already is part of what is
- * available, since the system would give that up too: the first half for the second.
+ * available where that counts pages of files, since the system would give those up too: the first half for the second.
  *
  * @throws {SafetensorsError} MEMORY_LIMIT, CLOSED
  * @throws the reason of the signal
@@ -167,15 +173,18 @@ async function checkMemory(
   const available = availableMemory();
   const totalBytes = sumOf(ranges);
   if (totalBytes <= available) return;
+  const spare = CACHE_IS_AVAILABLE ? 0 : available;
+  let missing = 0;
   // Nothing has to be read of what is there, whoever keeps it there: another control group, or tmpfs.
   for (const part of partsOf(ranges)) {
-    const resident = await unlessAborted(pages.resident(part), signal);
+    missing += sumOf(part) - (await unlessAborted(pages.resident(part), signal));
     storage.assertOpen();
-    if (resident >= sumOf(part)) continue;
+    if (missing <= spare) continue;
     throw new SafetensorsError(
       'MEMORY_LIMIT',
-      `${totalBytes} bytes are not all in memory and do not fit there together: ${available} are ` +
-        'available, with what is there of them; prefetch fewer tensors, or all the same with beyondMemory: true',
+      `${totalBytes} bytes are not all in memory and do not fit there together: ${available} are available` +
+        `${CACHE_IS_AVAILABLE ? ', with what is there of them' : ''}; ` +
+        'prefetch fewer tensors, or all the same with beyondMemory: true',
       { path: storage.path },
     );
   }
