@@ -25,7 +25,7 @@ export const ERROR_MEANINGS = {
   CLOSED: 'the container has been closed, or the writer finished or discarded',
   FILE_CHANGED:
     'the file was replaced, removed, resized or rewritten since it was opened, or has lost pages',
-  MEMORY_LIMIT: 'more would be read into memory than is available',
+  MEMORY_LIMIT: 'what is to be read does not fit into the memory that is available',
   SLICE_RANGE: 'a slice that the tensor or its dtype does not have',
   UNSUPPORTED_DTYPE: 'an operation that does not exist for this dtype',
   SHARD_PATH:
