@@ -219,6 +219,8 @@ function parsed(header: Uint8Array): { text: string; json: Json } | 'not UTF-8' 
 /** Counts of what the mutations came to: a property that sees one kind only tests little. */
 const seen = { 'not UTF-8': 0, 'not JSON': 0, refused: 0, accepted: 0 };
 
+const KEY_OF_ONE_ESCAPE = /"\\(?:u[0-9a-f]{4}|[^u])"\s*:/i;
+
 function expectJsonParseAgrees(header: Buffer, data: Uint8Array): void {
   let container: Container | undefined;
   const code = refusalOf(() => {
@@ -242,8 +244,8 @@ function expectJsonParseAgrees(header: Buffer, data: Uint8Array): void {
     }
   } else {
     seen.accepted++;
-    // V8 13.6 (Node 24) now and then gives the key "\\u0000" as a backslash: no oracle for that one.
-    if (process.versions.v8.startsWith('13.6.') && reading.text.includes('\\u0000')) return;
+    // V8 13.6 (Node 24) now and then gives a key of one escape, as "\\u0000", as a backslash: no oracle for those.
+    if (process.versions.v8.startsWith('13.6.') && KEY_OF_ONE_ESCAPE.test(reading.text)) return;
     expect(isObject(reading.json)).toBe(true);
     const { __metadata__: metadata, ...entries } = reading.json as { [key: string]: Json };
     expect(new Set(container.keys())).toEqual(new Set(Object.keys(entries)));
