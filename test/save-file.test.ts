@@ -390,68 +390,51 @@ describe('a container that is closed while it is saved', () => {
   const ALIGNED = 26 * MEGABYTE;
 
   /** Its data ends with a block, and its last chunk is shorter than the others. */
-  async function openAligned(): Promise<{ path: string; file: SafetensorsFile }> {
+  async function alignedFile() {
     const path = join(newFolder(), 'aligned.safetensors');
     await saveFile({ a: bytesOf(ALIGNED) }, path, { alignment: 4096 });
-    return { path, file: await safeOpen(path) };
+    return { path, copy: join(dirname(path), 'copy'), contents: readFileSync(path) };
   }
 
   /** Behind `turns` microtasks, since views of memory are made in one and written in another. */
-  async function closeIn(turns: number, { close }: { close(): void }): Promise<void> {
+  async function closeIn(turns: number, file: SafetensorsFile): Promise<void> {
     for (let turn = 0; turn < turns; turn++) await null;
-    close();
+    file.close();
+  }
+
+  async function expectWholeOrClosed(saving: Promise<void>, copy: string, contents: Buffer) {
+    const [outcome] = await Promise.allSettled([saving]);
+    if (outcome.status === 'fulfilled') {
+      expect(Buffer.compare(readFileSync(copy), contents)).toBe(0);
+    } else expect(outcome.reason).toMatchObject({ code: 'ERR_SAFETENSORS_CLOSED' });
+    rmSync(copy, { force: true });
   }
 
   it.each([true, false])('fails with CLOSED, or is whole; fsync: %s', async (fsync) => {
-    const { path, file: first } = await openAligned();
-    first.close();
-    const copy = join(dirname(path), 'copy');
-    const expected = readFileSync(path);
+    const { path, copy, contents } = await alignedFile();
     for (let turns = 0; turns < 10; turns++) {
       for (const share of [0.2, 0.9]) {
-        const file = await safeOpen(path);
-        let closed = false;
-        const saving = saveFile(file, copy, {
-          alignment: 4096,
-          fsync,
-          onProgress: ({ bytes, totalBytes }) => {
-            if (closed || bytes < share * totalBytes) return;
-            closed = true;
-            void closeIn(turns, { close: () => file.close() });
-          },
-        });
-        const error: unknown = await saving.then(
-          () => undefined,
-          (error) => error,
-        );
-        if (error === undefined) expect(Buffer.compare(readFileSync(copy), expected)).toBe(0);
-        else expect(error).toMatchObject({ code: 'ERR_SAFETENSORS_CLOSED' });
-        file.close();
-        rmSync(copy, { force: true });
+        using file = await safeOpen(path);
+        let closing: Promise<void> | undefined;
+        const onProgress = ({ bytes, totalBytes }: WriteProgress) => {
+          if (bytes >= share * totalBytes) closing ??= closeIn(turns, file);
+        };
+        const saving = saveFile(file, copy, { alignment: 4096, fsync, onProgress });
+        await expectWholeOrClosed(saving, copy, contents);
+        await closing;
       }
     }
   });
 
   it.each([true, false])('so it is with a writer; fsync: %s', async (fsync) => {
-    const { path, file: first } = await openAligned();
-    first.close();
-    const copy = join(dirname(path), 'copy');
-    const expected = readFileSync(path);
+    const { path, copy, contents } = await alignedFile();
     for (let turns = 0; turns < 10; turns++) {
       const file = await safeOpen(path);
-      const writer = await createWriter(copy, file, { alignment: 4096, fsync });
+      await using writer = await createWriter(copy, file, { alignment: 4096, fsync });
       const writing = writer.write('a', file.getTensor('a'));
-      await closeIn(turns, { close: () => file.close() });
-      const error: unknown = await writing
-        .then(() => writer.finish())
-        .then(
-          () => undefined,
-          (error) => error,
-        );
-      if (error === undefined) expect(Buffer.compare(readFileSync(copy), expected)).toBe(0);
-      else expect(error).toMatchObject({ code: 'ERR_SAFETENSORS_CLOSED' });
-      await writer.discard();
-      rmSync(copy, { force: true });
+      await closeIn(turns, file);
+      const finishing = writing.then(() => writer.finish());
+      await expectWholeOrClosed(finishing, copy, contents);
     }
   });
 });

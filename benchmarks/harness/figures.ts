@@ -28,7 +28,7 @@ const of = (trial: string, rows: Rows): Figure[] =>
 const FIRST_OF_A_PROCESS =
   'the first open of a process runs while V8 has compiled nothing of it yet.';
 const CALLS_AGAINST_MEMORY =
-  'opening is some twenty system calls and a small header, whose time follows the processor, and that of ' +
+  'opening is system calls and a small header, whose time follows the processor, and that of ' +
   '`fs.readFile` follows memory: so does the ratio, from machine to machine.';
 const VIEWS_OF_V8 =
   'V8 makes a typed array, which is most of it: see the row against `new Float32Array` alone.';

@@ -1,5 +1,5 @@
 /** Saves a large file where addons are refused; prints the error, and what stays open in the folder. */
-import { readdirSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { saveFile } from 'safetensors-mmap';
 
@@ -9,7 +9,8 @@ const refused = await saveFile({ a: { dtype: 'U8', shape: [data.length], data } 
   () => 'nothing',
   (error) => String(error),
 );
-const open = readdirSync('/proc/self/fd').flatMap((fd) => {
+const fds = existsSync('/proc/self/fd') ? readdirSync('/proc/self/fd') : [];
+const open = fds.flatMap((fd) => {
   try {
     return [readlinkSync(`/proc/self/fd/${fd}`)];
   } catch {
