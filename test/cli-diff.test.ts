@@ -309,5 +309,5 @@ it('of 92,000 tensors takes little time, and finds the one that differs', async 
   const b = makeFile(buildFile(many(91_000).toReversed()));
   const started = performance.now();
   expect((await report(a, b)).different.map(({ name }) => name)).toEqual(['layers.91000.weight']);
-  expect(performance.now() - started).toBeLessThan(20_000);
-});
+  expect(performance.now() - started).toBeLessThan(60_000);
+}, 120_000);

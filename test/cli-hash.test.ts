@@ -126,10 +126,10 @@ describe('hash', () => {
     const path = makeFile(buildFile(tensors));
     const started = performance.now();
     const lines = (await hash('-t', path)).trimEnd().split('\n');
-    expect(performance.now() - started).toBeLessThan(20_000);
+    expect(performance.now() - started).toBeLessThan(60_000);
     expect(lines).toHaveLength(92_000);
     expect(lines[91_999]).toBe(`${sha256(tensors[91_999].data)}  t.91999`);
-  });
+  }, 120_000);
 });
 
 describe('hash in trouble', () => {

@@ -344,7 +344,7 @@ describe('inspect --tree', () => {
     const started = performance.now();
     const stdout = await inspect(path, '--tree');
     const { modules } = JSON.parse(await inspect(path, '--tree', '--json'));
-    expect(performance.now() - started).toBeLessThan(10_000);
+    expect(performance.now() - started).toBeLessThan(30_000);
     expect(stdout).toContain(`\n${deep}  `);
     expect(modules.find((module: { path: string }) => module.path === deep).tensors).toBe(2);
     expect(modules).toHaveLength(1000 - 1);

@@ -125,7 +125,7 @@ describe('a header of 100 MB is bounded in time and memory', () => {
       memory: number;
     }>('open-cost', [path], { nodeFlags: ['--max-old-space-size=128'] });
     expect(code.replace('ERR_SAFETENSORS_', '')).toBe(verdict);
-    expect(time).toBeLessThan(10_000);
+    expect(time).toBeLessThan(30_000);
     expect(memory).toBeLessThan(growthBound(6 * HEADER_BYTES));
   }
 

@@ -100,7 +100,7 @@ describe('a hostile index is bounded in time and memory', () => {
       memory: number;
     }>('model-cost', [folder]);
     expect(code.replace('ERR_SAFETENSORS_', '')).toBe(verdict);
-    expect(time).toBeLessThan(10_000);
+    expect(time).toBeLessThan(30_000);
     // The text, where its names lie, and the hash table: 16 bytes a slot, two slots an entry.
     expect(memory).toBeLessThan(6 * SIZE);
   });

@@ -33,7 +33,7 @@ import { patternBytes } from './support/build.ts';
 import { runChild } from './support/child.ts';
 import { thrownBy } from './support/errors.ts';
 import { INDEX, indexOf, shardName } from './support/models.ts';
-import { rounds } from './support/rounds.ts';
+import { rounds, STRIDE } from './support/rounds.ts';
 import { temporaryFolder } from './support/temporary.ts';
 
 const SINGLE = 'model.safetensors';
@@ -524,13 +524,14 @@ describe('a crash leaves the earlier model, the new one, or none', () => {
       prepare(start);
       expect(await generationOf(start)).toBe(EARLIER);
       const outcomes: (number | undefined)[] = [];
-      for (let step = 1; ; step++) {
+      for (let step = 1; ; step += STRIDE) {
         const folder = newFolder();
         cpSync(start, folder, { recursive: true });
         const { code, signal, stdout } = await save(folder, NEW, tensors, limit, step);
         outcomes.push(await generationOf(folder));
         if (code === 0) {
-          expect(Number(stdout)).toBe(step - 1);
+          expect(Number(stdout)).toBeLessThan(step);
+          expect(Number(stdout)).toBeGreaterThanOrEqual(step - STRIDE);
           expect(readdirSync(folder).filter((name) => name.startsWith('.'))).toEqual([]);
           break;
         }
@@ -543,7 +544,7 @@ describe('a crash leaves the earlier model, the new one, or none', () => {
       }
       expect(outcomes[0]).toBe(EARLIER);
       expect(outcomes.at(-1)).toBe(NEW);
-      expect(outcomes.length).toBeGreaterThan(4);
+      expect(outcomes.length).toBeGreaterThan(4 / STRIDE);
       // The earlier one up to some step, perhaps none, then the new one.
       const order = outcomes.map((outcome) => [EARLIER, undefined, NEW].indexOf(outcome));
       expect(order).toEqual(order.toSorted());

@@ -145,6 +145,25 @@ describe('tensors', () => {
   });
 });
 
+describe('tensors of a Map or an object', () => {
+  it('are what is in it, whatever its iterator or a getter of it does', () => {
+    class Repeating extends Map<string, TensorLike> {
+      override *[Symbol.iterator](): MapIterator<[string, TensorLike]> {
+        for (let i = 0; i < 2; i++) yield* super.entries();
+      }
+    }
+    const removing = {
+      get a() {
+        Reflect.deleteProperty(removing, 'b');
+        return one;
+      },
+      b: one,
+    };
+    expect(deserialize(serialize(new Repeating([['a', one]]))).keys()).toEqual(['a']);
+    expect(() => serialize(removing)).toThrow(/"b": expected an object .* found undefined/);
+  });
+});
+
 describe('options', () => {
   it('metadata keeps the order of the caller', () => {
     const metadata = new Map([

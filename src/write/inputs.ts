@@ -140,14 +140,15 @@ function* checkNamed<T, R>(
   check: (name: string, value: T) => R,
 ): Steps<R[]> {
   const checked: R[] = [];
-  const seen = new Set<string>();
-  for (const pair of pairsOf(named, what)) {
+  const { pairs, haveDistinctNames } = pairsOf(named, what);
+  const seen = haveDistinctNames ? undefined : new Set<string>();
+  for (const pair of pairs) {
     if (!Array.isArray(pair) || pair.length < 2) {
       throw new TypeError(`${what}: expected [name, value] pairs, found ${inspect(pair)}`);
     }
     const [name, value] = pair;
     checkName(name);
-    if (seen.add(name).size === checked.length)
+    if (seen?.add(name).size === checked.length)
       throw new RangeError(`${what}: expected each name once, found ${quoteName(name)} twice`);
     checked.push(check(name, value));
     if (checked.length % STEP_TENSORS === 0) yield;
@@ -155,13 +156,37 @@ function* checkNamed<T, R>(
   return checked;
 }
 
-function pairsOf<T>(named: Named<T>, what: string): Iterable<readonly [string, T]> {
+interface Pairs<T> {
+  readonly pairs: Iterable<readonly [string, T]>;
+  readonly haveDistinctNames: boolean;
+}
+
+function pairsOf<T>(named: Named<T>, what: string): Pairs<T> {
   if (typeof named !== 'object' || named === null || ArrayBuffer.isView(named)) {
     const found = `found ${inspect(named, { depth: 0 })}`;
     throw new TypeError(`${what}: expected a Map, an object or an iterable of pairs, ${found}`);
   }
-  if (!(Symbol.iterator in named)) return Object.entries(named);
-  return types.isMap(named) || Array.isArray(named) ? [...named] : named;
+  // What the Map itself has: an iterator of a subclass might give a name twice.
+  if (types.isMap(named)) {
+    const { keys, values } = Map.prototype;
+    return distinctPairs<T>([...keys.call(named)], [...values.call(named)]);
+  }
+  if (Symbol.iterator in named) {
+    return { pairs: Array.isArray(named) ? [...named] : named, haveDistinctNames: false };
+  }
+  const names = Object.keys(named);
+  return distinctPairs(
+    names,
+    names.map((name) => named[name]),
+  );
+}
+
+/** Of names that cannot be there twice. Pairs that are made one by one are not there all at once. */
+function distinctPairs<T>(names: readonly string[], values: readonly T[]): Pairs<T> {
+  const pairs = function* (): Generator<readonly [string, T]> {
+    for (let i = 0; i < names.length; i++) yield [names[i], values[i]];
+  };
+  return { pairs: pairs(), haveDistinctNames: true };
 }
 
 function checkName(name: unknown): asserts name is string {

@@ -29,7 +29,7 @@ export function* planFile<T extends CheckedSpec>(
 ): Steps<FilePlan<T>> {
   const sorted = yield* inWritingOrder(tensors);
   const positions = new Float64Array(sorted.length);
-  const text = new HeaderText();
+  const text = new HeaderText(usualHeaderUnits(sorted));
   text.add(`{${metadataItem(options)}`);
   let end = 0;
   let endText = '0';
@@ -53,6 +53,20 @@ export function* planFile<T extends CheckedSpec>(
   const header = text.framed(options.alignment);
   for (let i = 0; i < positions.length; i++) positions[i] += header.length;
   return { header, tensors: sorted, positions, byteLength: header.length + end };
+}
+
+/** `"":{"dtype":"F8_E4M3","shape":[],"data_offsets":[,]},`, and two offsets of files as they are. */
+const USUAL_ENTRY_UNITS = 80;
+/** Digits and a comma. */
+const USUAL_DIMENSION_UNITS = 6;
+
+/** About as long as the header will be, rather more than less. */
+function usualHeaderUnits(tensors: readonly CheckedSpec[]): number {
+  let units = 0;
+  for (const { name, shape } of tensors) {
+    units += USUAL_ENTRY_UNITS + name.length + USUAL_DIMENSION_UNITS * shape.length;
+  }
+  return Math.min(units, MAX_HEADER_BYTES);
 }
 
 /** What is its own escape. */
@@ -100,10 +114,18 @@ const UNIT_BYTES = 3;
 
 /** The header as it grows: its bytes behind room for its length. Says so when it becomes too long. */
 class HeaderText {
-  #bytes = Buffer.allocUnsafeSlow(PIECE_UNITS);
+  #bytes: Buffer;
   #end = LENGTH_BYTES;
   /** What is yet to become bytes. */
   #text = '';
+
+  /**
+   * With room for so many units; more is made when it is needed, beside what there was. Room that is never
+   * written to takes no memory.
+   */
+  constructor(units: number) {
+    this.#bytes = Buffer.allocUnsafeSlow(PIECE_UNITS + units);
+  }
 
   /** Makes sure that so many UTF-16 units more may fit: each is a byte of UTF-8 at least. */
   reserve(units: number): void {

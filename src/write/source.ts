@@ -110,13 +110,19 @@ class LoadedSource implements ByteSource {
 /** Memory that the caller has. */
 export class ViewSource implements ByteSource {
   readonly byteLength: number;
-  readonly path = undefined;
-  readonly storage = undefined;
   readonly #view: ArrayBufferView;
 
   constructor(view: ArrayBufferView) {
     this.#view = view;
     this.byteLength = view.byteLength;
+  }
+
+  get path(): undefined {
+    return undefined;
+  }
+
+  get storage(): undefined {
+    return undefined;
   }
 
   bytes(begin: number, end: number): Uint8Array {

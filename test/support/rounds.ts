@@ -8,3 +8,9 @@ const LESS = process.env.SAFETENSORS_MMAP_FEWER_ROUNDS === undefined ? 1 : 10;
 export function rounds(full: number): number {
   return Math.ceil(full / LESS);
 }
+
+/**
+ * Every how many-th of a row of cases is tried: each, or every third where
+ * `SAFETENSORS_MMAP_FEWER_ROUNDS` is set.
+ */
+export const STRIDE = LESS === 1 ? 1 : 3;
