@@ -9,7 +9,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     exclude: ['test/backends/**', 'test/examples/**'],
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     // Not one fewer than there are cores: most tests wait for child processes and for the disk.
     maxWorkers: availableParallelism() + 1,
   },

@@ -194,7 +194,7 @@ describe('memory of the backend read', () => {
     for (const way of ['exit', 'end', 'terminate', 'close', 'drop']) {
       const report = await childReport<{ way: string }>('prefetch-ended', [huge, way, 'read'], {
         nodeFlags: ['--expose-gc'],
-        timeoutMs: 50_000,
+        timeoutMs: 110_000,
       });
       expect(report.way).toBe(way);
     }

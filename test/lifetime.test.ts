@@ -245,8 +245,8 @@ describe('memory', () => {
     const held = await childReport<Holdings[]>(
       'terminated-workers',
       [makeFile(bytes), 'a', `${rounds(200)}`],
-      { nodeFlags: ['--expose-gc'], timeoutMs: 120_000 },
+      { nodeFlags: ['--expose-gc'], timeoutMs: 200_000 },
     );
     expectNoLeak(held, 0, 16 * MEGABYTE);
-  }, 120_000);
+  }, 200_000);
 });

@@ -16,7 +16,7 @@ type RunOptions = Pick<SpawnOptions, 'env' | 'uid' | 'gid'> & { timeoutMs?: numb
 export function runCommand(
   command: string,
   args: readonly string[],
-  { env, timeoutMs = 60_000, ...user }: RunOptions = {},
+  { env, timeoutMs = 110_000, ...user }: RunOptions = {},
 ): Promise<ChildResult> {
   const child: ChildProcessByStdio<null, Readable, Readable> = spawn(command, args, {
     ...(env && { env }),

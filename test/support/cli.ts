@@ -55,7 +55,7 @@ function run(
   env: Record<string, string>,
 ): Promise<ChildResult> {
   const { NO_COLOR: _, FORCE_COLOR: __, ...inherited } = process.env;
-  return runCommand(command, args, { env: { ...inherited, ...env }, timeoutMs: 60_000 });
+  return runCommand(command, args, { env: { ...inherited, ...env }, timeoutMs: 110_000 });
 }
 
 /**
