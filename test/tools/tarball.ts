@@ -15,7 +15,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { PROGRAMS, sampleFile, TYPED, WITHOUT_ADDON } from './consumers.ts';
 
@@ -23,6 +23,8 @@ const NAME = 'safetensors-mmap';
 /** What the oldest supported Node asks of glibc itself: BUILDING.md of Node 20 and later. */
 const NEWEST_GLIBC = [2, 28];
 const LARGEST_TARBALL_BYTES = 650_000;
+/** With index.js: each costs whoever imports the package about a millisecond. */
+const MOST_FILES_LOADED = 6;
 const COMPILERS = ['gcc', 'g++', 'cc', 'c++', 'clang', 'clang++', 'make', 'python', 'python3'];
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
@@ -195,12 +197,28 @@ function checkContents(installed: string): string {
     [],
     'not expected',
   );
-  const declared = files.filter((file) => /^lib\/.*(?<!\.d)\.js$/.test(file));
-  for (const file of declared) {
-    assert.ok(files.includes(file.replace(/\.js$/, '.d.ts')), `${file} has no types`);
+  const { exports } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8'));
+  const published = Object.values<string | object>(exports).flatMap((entry) =>
+    Object.values(typeof entry === 'string' ? [entry] : entry),
+  );
+  for (const file of published) {
+    assert.ok(files.includes(file.replace(/^\.\//, '')), `${file} is exported, and not there`);
   }
+  const loaded = loadedWith(installed, 'lib/index.js');
+  assert.ok(loaded.size <= MOST_FILES_LOADED, `importing it loads ${[...loaded].join(', ')}`);
   const bytes = files.reduce((sum, file) => sum + statSync(join(installed, file)).size, 0);
   return `${files.length} files, ${bytes} bytes`;
+}
+
+/** Files of the package that importing one of them loads. */
+function loadedWith(installed: string, file: string, loaded = new Set<string>()): Set<string> {
+  if (loaded.has(file)) return loaded;
+  loaded.add(file);
+  const text = readFileSync(join(installed, file), 'utf8');
+  for (const [, path] of text.matchAll(/^(?:import|export)\b[^'";]*["'](\.[^'"]*)["']/gm)) {
+    loadedWith(installed, join(dirname(file), path), loaded);
+  }
+  return loaded;
 }
 
 function checkBinary(installed: string): string {
