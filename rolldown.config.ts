@@ -5,18 +5,25 @@ import { readFileSync } from 'node:fs';
 import { defineConfig } from 'rolldown';
 
 const MODULES = 'out/modules/';
-const { exports, bin } = JSON.parse(readFileSync('package.json', 'utf8'));
+const { exports, bin }: Published = JSON.parse(readFileSync('package.json', 'utf8'));
 
-const published = [...Object.values(exports).map((entry) => entry.default), ...Object.values(bin)]
-  .map((path) => /^(?:\.\/)?lib\/(.*)\.js$/.exec(path ?? '')?.[1])
-  .filter((name) => name !== undefined);
+/** What package.json says that others import and run. */
+interface Published {
+  exports: Record<string, string | { default: string }>;
+  bin: Record<string, string>;
+}
+
+const published = [...Object.values(exports), ...Object.values(bin)].flatMap((entry) => {
+  const path = typeof entry === 'string' ? entry : entry.default;
+  return /^(?:\.\/)?lib\/(.*)\.js$/.exec(path)?.[1] ?? [];
+});
 
 /** A worker's script, which is looked for beside what starts it. */
 const WORKER = { 'cli/hash-worker': 'cli/hash/hash-worker' };
 /** For tests that call the addon. */
 const TESTED = { native: 'native' };
 
-const entries = {
+const entries: Record<string, string> = {
   ...Object.fromEntries(published.map((name) => [name, name])),
   ...WORKER,
   ...TESTED,
