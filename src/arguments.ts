@@ -15,6 +15,11 @@ export function checkHas(value: unknown, key: string, expected: string): void {
   throw new TypeError(`${expected}, found ${inspect(value, { depth: 0 })}`);
 }
 
+/** @throws {TypeError} unless it is a container */
+export function checkContainer(container: unknown): void {
+  checkHas(container, 'getTensor', 'container: expected a file, a model, or bytes in memory');
+}
+
 /** @throws {TypeError} unless it is an iterable; a string, which is one of characters, is not meant */
 export function checkNames(names: unknown): asserts names is Iterable<string> {
   if (typeof names === 'object' && names !== null && Symbol.iterator in names) return;
@@ -31,6 +36,18 @@ export function checkSignal(signal: unknown): asserts signal is AbortSignal | un
 export function checkCallback(callback: unknown, what: string): void {
   if (callback === undefined || typeof callback === 'function') return;
   throw new TypeError(`${what}: expected a function, found ${inspect(callback)}`);
+}
+
+/** @throws {TypeError} unless it is an array */
+export function checkArray(value: unknown, what: string): void {
+  if (Array.isArray(value)) return;
+  throw new TypeError(`${what}: expected an array, found ${inspect(value, { depth: 0 })}`);
+}
+
+/** @throws {TypeError} unless it is a string */
+export function checkString(value: unknown, what: string): asserts value is string {
+  if (typeof value === 'string') return;
+  throw new TypeError(`${what}: expected a string, found ${inspect(value, { depth: 0 })}`);
 }
 
 /** @throws {TypeError} unless it is a boolean */

@@ -1,4 +1,4 @@
-import { checkNames } from './arguments.ts';
+import { checkNames, checkString } from './arguments.ts';
 import type { Dtype } from './dtypes.ts';
 import { SafetensorsError } from './errors.ts';
 import { quoteName } from './escape.ts';
@@ -231,7 +231,6 @@ export abstract class Container implements Iterable<[name: string, tensor: AnyTe
 }
 
 function checkedName(name: string): string {
-  if (typeof name !== 'string')
-    throw new TypeError(`name: expected a string, found ${typeof name}`);
+  checkString(name, 'name');
   return name;
 }

@@ -1,4 +1,4 @@
-import { types } from 'node:util';
+import { inspect, types } from 'node:util';
 import { Container } from './container.ts';
 import { allocateHeader, BLANK_PIECE_BYTES, HeaderEnd, LENGTH_BYTES } from './header/bytes.ts';
 import { parseHeader } from './header/parse.ts';
@@ -41,7 +41,9 @@ export class SafetensorsMemory extends Container {
  */
 export function deserialize(bytes: Uint8Array, options?: ParseOptions): SafetensorsMemory {
   // Not instanceof: arrays of other realms (vm contexts) are as good.
-  if (!types.isUint8Array(bytes)) throw new TypeError('bytes: expected a Uint8Array');
+  if (!types.isUint8Array(bytes)) {
+    throw new TypeError(`bytes: expected a Uint8Array, found ${inspect(bytes, { depth: 0 })}`);
+  }
   const { duplicates, maxHeaderBytes } = parseOptions(options);
   const { byteLength } = bytes;
   const preamble = Buffer.from(bytes.subarray(0, PREAMBLE_BYTES));

@@ -1,5 +1,6 @@
 import { isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { inspect } from 'node:util';
 
 /**
  * A path as text.
@@ -7,7 +8,8 @@ import { fileURLToPath } from 'node:url';
  */
 export function checkedPath(path: string | URL): string {
   if (typeof path !== 'string' && !isUrl(path)) {
-    throw new TypeError('path: expected a string or a file: URL');
+    const found = inspect(path, { depth: 0 });
+    throw new TypeError(`path: expected a string or a file: URL, found ${found}`);
   }
   const text = typeof path === 'string' ? path : fileURLToPath(path);
   if (text.includes('\0')) throw new TypeError('path: a path has no NUL');

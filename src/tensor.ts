@@ -1,4 +1,4 @@
-import { checkObject, checkSignal } from './arguments.ts';
+import { checkArray, checkObject, checkSignal } from './arguments.ts';
 import type { DecodeOptions } from './decode/lanes.ts';
 import { type Encoded, toFloat32, toFloat32Async } from './decode/to-float32.ts';
 import type { Dtype, DtypeInfo, TensorData } from './dtypes.ts';
@@ -193,9 +193,7 @@ export class Tensor<D extends Dtype = Dtype> {
    * @throws as {@link slice} does, and the reason of `signal`; always as a rejection
    */
   async sliceAsync(ranges: readonly SliceRange[], options: SliceOptions = {}): Promise<Tensor<D>> {
-    if (!Array.isArray(ranges)) {
-      throw new TypeError(`ranges: expected an array, found ${typeof ranges}`);
-    }
+    checkArray(ranges, 'ranges');
     checkObject(options, 'options');
     const { signal } = options;
     checkSignal(signal);

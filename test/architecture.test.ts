@@ -330,7 +330,7 @@ const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
   'direct-file': ['node:fs/promises'],
   'atomic-file': ['node:crypto', 'node:fs', 'node:fs/promises', 'node:os', 'node:path'],
   write: ['node:fs/promises', 'node:os', 'node:timers/promises', 'node:util'],
-  path: ['node:path', 'node:url'],
+  path: ['node:path', 'node:url', 'node:util'],
   memory: ['node:util'],
   container: ['node:util'],
   'open-options': ['node:util'],

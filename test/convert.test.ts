@@ -137,6 +137,17 @@ describe('a checkpoint', () => {
     expect(all.sort()).toEqual(['a', 'format', 'mine'].map((name) => [name, [1, 2, 3, 4]]));
   });
 
+  it('has links in containers alone', () => {
+    for (const other of [undefined, null, 1, 'model', {}, []]) {
+      for (const read of [linksOf, withLinks]) {
+        expect(() => read(other as never)).toThrow(TypeError);
+        expect(() => read(other as never)).toThrow(
+          /^container: expected a file, a model,.* found /,
+        );
+      }
+    }
+  });
+
   it('has no link from its format to a tensor of that name', async () => {
     const { tensors } = await converted(named(['pt', tensor()], ['tied', tensor()]), { 0: FLOATS });
     expect(tensors.metadata).toEqual({ format: 'pt', tied: 'pt' });

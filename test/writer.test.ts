@@ -230,6 +230,13 @@ describe('a call that is refused', () => {
   const refusals: [string, (writer: SafetensorsWriter) => unknown, typeof TypeError, RegExp][] = [
     ['an unknown name', (w) => w.write('c', BYTES), RangeError, /was declared, found "c"/],
     [
+      'no name',
+      (w) => w.write(null as never, BYTES),
+      TypeError,
+      /name: expected a string, found null/,
+    ],
+    ['a number', (w) => w.write(7 as never, BYTES), TypeError, /name: expected a string, found 7/],
+    [
       'too many bytes',
       (w) => w.write('a', new Uint8Array(11)),
       RangeError,

@@ -1,5 +1,6 @@
 import {
   checkBoolean,
+  checkContainer,
   checkHas,
   checkInteger,
   checkNames,
@@ -21,11 +22,6 @@ export function checkConvertAll(container: unknown, options: ConvertAllOptions):
   const { names, signal } = options;
   if (names !== undefined) checkNames(names);
   checkSignal(signal);
-}
-
-/** @throws {TypeError} */
-export function checkContainer(container: unknown): void {
-  checkHas(container, 'getTensor', 'container: expected a file, a model, or bytes in memory');
 }
 
 /** Of a buffer of WebGPU. @throws {TypeError} @throws {RangeError} */

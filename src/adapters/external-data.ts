@@ -1,6 +1,5 @@
-import { checkNames } from '../arguments.ts';
+import { checkContainer, checkNames } from '../arguments.ts';
 import type { Container } from '../index.ts';
-import { checkContainer } from './checks.ts';
 
 /** A file that a model refers to, as `InferenceSession.create` takes it in `externalData`. */
 export interface ExternalData {

@@ -1,7 +1,6 @@
 // Of onnxruntime-node, onnxruntime-web, or whatever else has the `Tensor` of onnxruntime-common.
-import { checkHas } from '../arguments.ts';
+import { checkContainer, checkHas } from '../arguments.ts';
 import type { Container, Tensor } from '../index.ts';
-import { checkContainer } from './checks.ts';
 import type { ConvertAllOptions, ConvertOptions } from './conversion.ts';
 import { type Backend, convert, convertAll, type Elements } from './convert.ts';
 import { dtypes, keepElements } from './onnx-tensor.ts';

@@ -9,6 +9,14 @@ export type Piece = ArrayBufferView | Tensor;
 /** Bytes of a tensor, at once or bit by bit. */
 export type Pieces = Piece | Iterable<Piece> | AsyncIterable<Piece>;
 
+/** What is wrong with the name of a tensor that a writer does not have. */
+export function undeclared(name: unknown): TypeError | RangeError {
+  if (typeof name === 'string') {
+    return new RangeError(`name: expected a tensor that was declared, found ${quoteName(name)}`);
+  }
+  return new TypeError(`name: expected a string, found ${inspect(name, { depth: 0 })}`);
+}
+
 /** The pieces one by one, each yet to be checked. */
 export function piecesOf(name: string, data: Pieces): Iterable<unknown> | AsyncIterable<unknown> {
   // First: a typed array is an iterable of its elements.

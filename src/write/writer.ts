@@ -13,7 +13,7 @@ import {
   type SaveOptions,
   savingOptions,
 } from './options.ts';
-import { type Pieces, piecesOf } from './pieces.ts';
+import { type Pieces, piecesOf, undeclared } from './pieces.ts';
 import { type FilePlan, planFile } from './plan.ts';
 import type { ByteSource } from './source.ts';
 import { STEP_TENSORS, type Steps, withPauses } from './steps.ts';
@@ -91,7 +91,7 @@ export class SafetensorsWriter implements AsyncDisposable {
    *   {@link TensorLike.data} is; or an iterable or a stream of such arrays, of any lengths. Each is
    *   written before the next is asked for, so that a source may use its buffer again.
    * @returns Resolves when the bytes are written and their memory is the caller's again.
-   * @throws {TypeError} for data of a wrong kind
+   * @throws {TypeError} for a name that is no string, or data of a wrong kind
    * @throws {RangeError} for a name that was not declared, or more bytes than the tensor has. As long as
    *   nothing of this call is written, the writer can go on after an error
    * @throws {SafetensorsError} CLOSED after `finish` or `discard`; FILE_CHANGED as {@link saveFile} does
@@ -100,9 +100,7 @@ export class SafetensorsWriter implements AsyncDisposable {
   async write(name: string, data: Pieces): Promise<void> {
     if (this.#state !== 'open') return this.#refuse();
     const tensor = this.#tensors.get(name);
-    if (tensor === undefined) {
-      throw new RangeError(`name: expected a tensor that was declared, found ${quoteName(name)}`);
-    }
+    if (tensor === undefined) throw undeclared(name);
     const pieces = piecesOf(name, data);
     const writing = tensor.queue.then(() => this.#append(tensor, pieces));
     tensor.queue = writing.catch(() => {});
