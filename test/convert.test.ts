@@ -266,6 +266,19 @@ describe('a checkpoint is refused', () => {
     expect(file.others).toEqual([{ path: 'args', value: 'argparse.Namespace(1)' }]);
   });
 
+  // The second and the third have header lengths that begin as pickles do.
+  it.each([0, 640, 0x58])(
+    'for a safetensors file, and says that it is one (%i)',
+    async (length) => {
+      const header = Buffer.from('{}'.padEnd(length || 2));
+      const size = Buffer.alloc(8);
+      size.writeBigUInt64LE(BigInt(header.length));
+      const error = await refusal(Buffer.concat([size, header]));
+      expect(error.code).toBe('ERR_SAFETENSORS_NOT_A_CHECKPOINT');
+      expect(error.message).toMatch(/: no checkpoint: this is a safetensors file already$/);
+    },
+  );
+
   it.each<[string, string, Buffer]>([
     ['NOT_A_CHECKPOINT', 'text', Buffer.from('hello, world')],
     ['NOT_A_CHECKPOINT', 'nothing', Buffer.alloc(0)],

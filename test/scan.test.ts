@@ -248,6 +248,24 @@ describe('scans of pickles that do not begin as usual', () => {
 });
 
 describe('scans of folders', () => {
+  it('take no safetensors file for a pickle, whatever the length of its header', async () => {
+    const within = mkdtempSync(join(folder, 'scan-'));
+    // Of all of these the first two bytes are the mark of a protocol.
+    for (const length of [128, 384, 640, 896, 1152, 1408]) {
+      const size = Buffer.alloc(8);
+      size.writeBigUInt64LE(BigInt(length));
+      const bytes = Buffer.concat([size, Buffer.from('{}'.padEnd(length))]);
+      writeFileSync(join(within, `${length}.safetensors`), bytes);
+    }
+    expect(await scanCheckpoint(within)).toEqual([]);
+    // Begins as they do, and is a pickle.
+    const start = Buffer.from('\x80\x02X\x05\0\0\0\0{abc', 'latin1');
+    const path = join(within, 'evil.safetensors');
+    writeFileSync(path, Buffer.concat([start, pickle(EVIL)]));
+    const found = await scanCheckpoint(within);
+    expect(found.map(({ path: at, verdict }) => [at, verdict])).toEqual([[path, 'dangerous']]);
+  });
+
   it('follow links to files only, and go on after what cannot be read', async () => {
     const within = mkdtempSync(join(folder, 'scan-'));
     mkdirSync(join(within, 'b'));

@@ -6,7 +6,12 @@ import type { MappedCheckpoint } from './mapped-checkpoint.ts';
 import { PickleStream } from './pickle/stream.ts';
 import type { Trace } from './pickle/trace.ts';
 import type { PyStorage, Value } from './pickle/values.ts';
-import { beginsLikePickle, beginsLikeZip, START_BYTES } from './signatures.ts';
+import {
+  beginsLikePickle,
+  beginsLikeSafetensors,
+  beginsLikeZip,
+  START_BYTES,
+} from './signatures.ts';
 import { readTarCheckpoint } from './tar.ts';
 import { beginsLikeTar } from './tar-records.ts';
 
@@ -63,16 +68,28 @@ export async function readCheckpoint(file: MappedCheckpoint, trace: Trace): Prom
   const start = await file.read(0, Math.min(file.size, START_BYTES));
   if (beginsLikeZip(start)) return readArchive(file, trace);
   if (beginsLikeTar(start)) return readTarCheckpoint(file, trace);
-  if (!beginsLikePickle(start)) {
-    const message =
-      'no checkpoint: neither a zip file, nor a pickle, a tar file, an array of numpy or GGUF';
-    throw new SafetensorsError('NOT_A_CHECKPOINT', message, { path: file.path });
-  }
+  const isSafetensors = beginsLikeSafetensors(start);
+  if (!beginsLikePickle(start)) throw noCheckpoint(file.path, isSafetensors);
   const stream = new PickleStream(file);
-  const first = await stream.next(trace);
+  const first = await stream.next(trace).catch((error) => {
+    // The length of its header may be how a pickle begins.
+    if (!isSafetensors || !isMalformed(error)) throw error;
+    throw noCheckpoint(file.path, true, error.cause);
+  });
   if (isLegacy(first)) return readLegacy(file, stream, trace);
   if (stream.at !== file.size) {
     throw malformed(file.path, `bytes behind the pickle, from byte ${stream.at}`);
   }
   return { format: 'pickle', root: first, storages: new Map(), bigEndian: false };
+}
+
+function noCheckpoint(path: string, isSafetensors: boolean, cause?: unknown): SafetensorsError {
+  const message = isSafetensors
+    ? 'no checkpoint: this is a safetensors file already'
+    : 'no checkpoint: neither a zip file, nor a pickle, a tar file, an array of numpy or GGUF';
+  return new SafetensorsError('NOT_A_CHECKPOINT', message, { path, cause });
+}
+
+function isMalformed(error: unknown): error is SafetensorsError {
+  return error instanceof SafetensorsError && error.code === 'ERR_SAFETENSORS_MALFORMED_CHECKPOINT';
 }

@@ -5,7 +5,7 @@ import { beginsLikeNpy } from './numpy/npy.ts';
 import { PickleFault } from './pickle/reader.ts';
 import { PickleStream } from './pickle/stream.ts';
 import type { Trace } from './pickle/trace.ts';
-import { START_BYTES } from './signatures.ts';
+import { beginsLikeSafetensors, START_BYTES } from './signatures.ts';
 import { beginsLikeTar } from './tar-records.ts';
 
 /**
@@ -26,6 +26,9 @@ export async function traceDisguised(file: ByteReader, trace: Trace): Promise<vo
 
 /** Whether a fault is one that Python would have too, of what has begun as a pickle without being one. */
 export function isNoPickle(start: Buffer, fault: unknown): boolean {
-  if (!(fault instanceof PickleFault) || start[0] === 0x80 || start[0] === 0x95) return false;
+  if (!(fault instanceof PickleFault)) return false;
+  const isMarked = start[0] === 0x80 || start[0] === 0x95;
+  // 640 bytes of a header, as a number, are the mark of protocol 2 too.
+  if (isMarked && !beginsLikeSafetensors(start)) return false;
   return fault.kind === 'cut' || fault.kind === 'refused';
 }
