@@ -133,9 +133,38 @@ describe('hash', () => {
 });
 
 describe('hash in trouble', () => {
+  it('takes the index of a model for one by its name, and other JSON for any file', async () => {
+    const path = makeFile(Buffer.from('{}'), 'config.json');
+    expect(await hash(path)).toBe(`${sha256(Buffer.from('{}'))}  ${path}\n`);
+    const { code, stderr } = await runCli(['hash', makeFile(Buffer.from('{}'), INDEX)]);
+    expect({ code, stderr: stderr.slice(0, 35) }).toEqual({
+      code: 1,
+      stderr: 'error: ERR_SAFETENSORS_HEADER_JSON ',
+    });
+  });
+
+  it('says what a thread was refused as for any other file', async () => {
+    const path = makeFile(Buffer.from('any'), 'any.bin');
+    // Whoever runs the tests may be allowed to read everything.
+    const refusal = `{code:'EACCES',errno:-13,syscall:'open',path}`;
+    const hook = `
+      import files from 'node:fs/promises';
+      import { syncBuiltinESMExports } from 'node:module';
+      files.open = async (path) => {
+        throw Object.assign(new Error("EACCES: permission denied, open '" + path + "'"), ${refusal});
+      };
+      syncBuiltinESMExports();`;
+    const url = `data:text/javascript,${encodeURIComponent(hook)}`;
+    const { code, stderr } = await runCli(['hash', path], { NODE_OPTIONS: `--import=${url}` });
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: `error: EACCES ${path}: permission denied\n`,
+    });
+  });
+
   it.each([
     ['/nowhere/at all', [], 'error: ENOENT /nowhere/at all: no such file or directory\n'],
-    ['/dev/null', [], 'error: ERR_SAFETENSORS_NOT_SAFETENSORS /dev/null: '],
+    ['/dev/null', [], 'error: ERR_SAFETENSORS_NOT_SAFETENSORS /dev/null: this is not a regular'],
     [makeFile(Buffer.from('{}')), ['-t'], 'error: ERR_SAFETENSORS_'],
     [folder, [], `error: ERR_SAFETENSORS_SHARD_MISSING ${folder}: `],
   ])('says what is wrong in one line (%#)', async (path, flags, message) => {

@@ -16,7 +16,12 @@ export type HashMessage =
   | { readonly digests: readonly string[] }
   /** What there is of an error, whose own properties would not come through: the job is done. */
   | {
-      readonly error: { readonly message: string; readonly code?: string; readonly path?: string };
+      readonly error: {
+        readonly message: string;
+        readonly code?: string;
+        readonly path?: string;
+        readonly syscall?: string;
+      };
     };
 
 /** A job takes parts up to so many bytes, so that there is work for all workers. */

@@ -13,8 +13,9 @@ port.on('message', async (job: HashJob) => {
   try {
     tell({ digests: await digestsOf(job) });
   } catch (error) {
-    const { message, code, path } = error as NodeJS.ErrnoException;
-    tell({ error: { message, ...(code && { code }), ...(path && { path }) } });
+    const { message, code, path, syscall } = error as NodeJS.ErrnoException;
+    const facts = { ...(code && { code }), ...(path && { path }), ...(syscall && { syscall }) };
+    tell({ error: { message, ...facts } });
   }
 });
 

@@ -15,6 +15,9 @@ export interface HashOptions {
   readonly json?: true;
 }
 
+/** How the name of an index ends: a config.json is a file like any other here. */
+const INDEX = '.index.json';
+
 /** A file or a tensor, of which there is to be a digest. */
 interface Part {
   readonly range: FileRange;
@@ -32,9 +35,10 @@ interface Part {
 export async function hash(path: string, options: HashOptions, signal: AbortSignal): Promise<void> {
   const { perTensor = false, json = false } = options;
   const status = await stat(path);
-  if (!perTensor && !status.isDirectory() && !path.endsWith('.json')) {
+  if (!perTensor && !status.isDirectory() && !path.endsWith(INDEX)) {
     if (!status.isFile()) {
-      throw new SafetensorsError('NOT_SAFETENSORS', 'this is no regular file', { path });
+      const message = 'this is not a regular file: save its contents to one';
+      throw new SafetensorsError('NOT_SAFETENSORS', message, { path });
     }
     const part = filePart(path, status.size);
     await print([part], await digestsOf([part], signal), { key: 'files', path, json });
