@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
@@ -9,7 +9,7 @@ import {
   type TensorSource,
 } from './support/build.ts';
 import type { ChildResult } from './support/child.ts';
-import { runCli } from './support/cli.ts';
+import { runCli, runCliInShell, runCliInTerminal, whyNoTerminal } from './support/cli.ts';
 import { shardName, u8, writeModel } from './support/models.ts';
 import { fileMaker, temporaryFolder } from './support/temporary.ts';
 
@@ -156,6 +156,19 @@ describe('diff', () => {
     expect([onlyInA, onlyInB].map(([{ name }]) => name)).toEqual(['gone', 'new']);
   });
 
+  const reason = whyNoTerminal();
+  it.skipIf(reason)('says which file is which on a terminal of any width', async () => {
+    const a = makeFile(buildFile([u8('t', 1)]), 'first.safetensors');
+    const b = makeFile(buildFile([u8('t', 2)]), 'second.safetensors');
+    for (const columns of [16, 20, 30, 40]) {
+      const { stdout } = await runCliInTerminal(columns, ['diff', a, b], { NO_COLOR: '1' });
+      const lines = stdout.split(/\r?\n/).slice(0, 2);
+      expect(lines[0]).toMatch(/^A {2}.*…?.*tensors/);
+      expect(lines[1]).toMatch(/^B {2}.*…?.*tensors/);
+      for (const line of lines) expect(line.length).toBeLessThanOrEqual(columns);
+    }
+  });
+
   it('leaves the data alone with --headers', async () => {
     const [a, b] = [1, 2].map((value) => makeFile(buildFile([f32('t', value)])));
     expect(await diff(a, b, '--headers')).toMatchObject({
@@ -287,6 +300,14 @@ describe('diff in trouble', () => {
   it('ends with 2 for wrong usage', async () => {
     expect((await runCli(['diff', good])).code).toBe(2);
     expect((await runCli(['diff', good, good, good])).code).toBe(2);
+  });
+
+  it.skipIf(!existsSync('/dev/full'))('ends with 2 where nobody can be told', async () => {
+    const { code, stderr } = await runCliInShell('"$@" >/dev/full', ['diff', good, good]);
+    expect({ code, stderr: stderr.slice(0, 30) }).toEqual({
+      code: 2,
+      stderr: 'error: standard output: ENOSPC',
+    });
   });
 
   it('tells of a shard by its own path', async () => {

@@ -18,6 +18,14 @@ export function outputPath(text: string): string {
   return text;
 }
 
+/** What the command that runs ends with when it fails. */
+let exitWhereItFails = EXIT_FAILURE;
+
+/** The exit code for a failure outside of a command's own work, as to write what it has found. */
+export function exitOfFailure(): number {
+  return exitWhereItFails;
+}
+
 /**
  * Runs a command, and says in one line what went wrong.
  *
@@ -27,8 +35,9 @@ export function outputPath(text: string): string {
 export async function run(
   path: string,
   work: (signal: AbortSignal) => Promise<number>,
-  exitOfFailure = EXIT_FAILURE,
+  exitCode = EXIT_FAILURE,
 ): Promise<void> {
+  exitWhereItFails = exitCode;
   try {
     process.exitCode = await interruptible(work);
   } catch (error) {
@@ -37,7 +46,7 @@ export async function run(
       return;
     }
     printError(describe(error, path));
-    process.exitCode = exitOfFailure;
+    process.exitCode = exitCode;
   }
 }
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { CommanderError } from 'commander';
+import { exitOfFailure } from './command.ts';
 import { EXIT_FAILURE, EXIT_MISUSE, EXIT_OK, exitOfSignal } from './exit-codes.ts';
 import { program } from './program.ts';
 import { printError } from './terminal.ts';
@@ -8,7 +9,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   // Whoever read has read enough: `safetensors inspect … | head -1`. Node ignores the signal.
   if (error.code === 'EPIPE') process.exit(exitOfSignal('SIGPIPE'));
   printError(`standard output: ${error.message}`);
-  process.exit(EXIT_FAILURE);
+  process.exit(exitOfFailure());
 });
 process.stderr.on('error', () => {});
 

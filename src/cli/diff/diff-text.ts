@@ -21,6 +21,8 @@ import {
   type TensorFacts,
 } from './comparison.ts';
 
+/** Columns that a path has at least, where it stands with facts. */
+const LEAST_PATH = 12;
 /** Digits of a difference that are shown. */
 const SHOWN_DIGITS = 4;
 /** Digits before the point from which on a number is written with an exponent. */
@@ -44,8 +46,11 @@ export function* diffLines(comparison: Comparison, terminal: Terminal): Generato
 function sideLine(letter: string, { path, size, byteLength }: Side, terminal: Terminal): string {
   const { width, colors } = terminal;
   const facts = `  (${countOf(size, 'tensor')}, ${formatBytes(byteLength)})`;
-  const room = width - letter.length - 2 - facts.length;
-  return `${letter}  ${fitMiddle(escapeText(path), room)}${colors.dim(facts)}`;
+  const room = width - letter.length - 2;
+  // Where both do not fit, it matters more which file it is than how large.
+  const both = room - facts.length;
+  const shown = fitMiddle(escapeText(path), both < LEAST_PATH ? room : both);
+  return `${letter}  ${shown}${both < LEAST_PATH ? '' : colors.dim(facts)}`;
 }
 
 function* section<T>(
