@@ -466,6 +466,15 @@ describe('misuse', () => {
     expect(stderr).toContain(message);
   });
 
+  it('leads to the help that has what is missing', async () => {
+    const { code, stderr } = await runCli(['convert', 'model.bin']);
+    expect(code).toBe(2);
+    const hint = /\(safetensors (\w+) --help shows what there is\)/.exec(stderr);
+    expect(hint?.[1]).toBe('convert');
+    expect((await runCli(['convert', '--help'])).stdout).toContain('-o, --output <path>');
+    expect((await runCli(['bogus'])).stderr).toContain('(safetensors --help shows what there is)');
+  });
+
   it('is told without what an argument does to a terminal', async () => {
     const { code, stderr } = await runCli(['inspect', `--${HOSTILE.replace('\n', '')}`]);
     expect(code).toBe(2);

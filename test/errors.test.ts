@@ -394,7 +394,9 @@ describe.each(Object.entries(OPEN_WAYS))('a container of %s', (way, open) => {
     for (const name of [undefined, null, 0, Symbol('name'), ['lm_head'], {}]) {
       const error = await thrownBy(() => container[method](name as unknown as string));
       expect(error).toBeInstanceOf(TypeError);
-      expect(error.message).toMatch(/name: expected a string, found (undefined|null|0|Symbol|\[|\{)/);
+      expect(error.message).toMatch(
+        /name: expected a string, found (undefined|null|0|Symbol|\[|\{)/,
+      );
     }
   });
 

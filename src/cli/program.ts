@@ -21,7 +21,7 @@ export function program(): Command {
     .helpOption('-h, --help', 'print help')
     .helpCommand('help [command]', 'print help for a command')
     .configureOutput({ outputError: (text, write) => write(`${escapeLines(text)}\n`) })
-    .showHelpAfterError('(safetensors --help shows what there is)')
+    .showHelpAfterError(helpHint('safetensors'))
     .exitOverride()
     .addHelpText(
       'after',
@@ -41,6 +41,7 @@ export function program(): Command {
   addSplit(command);
   addConvert(command);
   addScan(command);
+  for (const sub of command.commands) sub.showHelpAfterError(helpHint(`safetensors ${sub.name()}`));
   return command;
 }
 
@@ -51,8 +52,14 @@ Exit codes:
   2    wrong usage; diff: a file could not be compared
   3    scan: a checkpoint is dangerous (1: unknown)
   130  ended by Ctrl-C (143 by SIGTERM, 129 by SIGHUP)
+  141  nobody reads the output any more, as behind "| head"
 
 What a command writes takes its place in one step, when it is whole.`;
+
+/** Options of a command are in its own help alone. */
+function helpHint(command: string): string {
+  return `(${command} --help shows what there is)`;
+}
 
 /** Commander's messages quote arguments, which may have come from anywhere. */
 function escapeLines(text: string): string {
