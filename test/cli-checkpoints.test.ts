@@ -8,7 +8,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { convertCheckpoint, type ScannedFile, scanCheckpoint } from '../src/convert/index.ts';
 import { openModel, SafetensorsError } from '../src/index.ts';
@@ -229,6 +229,35 @@ describe('a folder', () => {
     expect(error).toBeInstanceOf(SafetensorsError);
     expect(error.code).toBe(`ERR_SAFETENSORS_${code}`);
     expect(existsSync(output)).toBe(false);
+  });
+});
+
+describe('errors of conversions', () => {
+  // Of the working directory, which is that of other tests too.
+  const fromHere = (path: string) => relative(process.cwd(), path);
+
+  it('name files as the caller did', async () => {
+    const empty = fromHere(makeFolder());
+    const one = fromHere(makeFolder({ 'model.pt': shard('a') }));
+    const model = join(one, 'model.pt');
+    const broken = fromHere(sharded({ a: FIRST, d: FIRST, bb: SECOND, c: SECOND }));
+    const calls: [string, string, string, RegExp][] = [
+      [empty, 'out', empty, /expected one model of PyTorch/],
+      [broken, 'out', join(broken, FIRST), /the index has/],
+      [join(broken, INDEX), 'out', join(broken, FIRST), /the index has/],
+      [model, join(empty, 'none', 'x'), join(empty, 'none', 'x'), /^ENOENT/],
+      [model, `${empty}/`, `${empty}/`, /^EISDIR/],
+      [one, model, model, /^EEXIST/],
+    ];
+    for (const [input, output, path, message] of calls) {
+      const error = await thrownBy(() => convertCheckpoint(input, output));
+      expect(error).toMatchObject({ path, message: expect.stringMatching(message) });
+      expect(error.message).toContain(path);
+      expect(error.message).not.toContain(process.cwd());
+    }
+    const error = await thrownBy(() => convertCheckpoint(model, `./${model}`));
+    expect(error.message).toMatch(/^output: expected another file/);
+    expect(error.message.endsWith(`found "./${model}"`)).toBe(true);
   });
 });
 

@@ -2,6 +2,7 @@ import { basename, dirname } from 'node:path';
 import { checkedPath, fullPathOf, pathIn } from '../path.ts';
 import { planFile } from './convert-file.ts';
 import { convertFolder } from './folder.ts';
+import { withGivenPaths } from './given-paths.ts';
 import { checkOutput, kindOf } from './kind-of-path.ts';
 import { type ConvertOptions, checkOptions } from './options.ts';
 import { bytesOf, type Conversion, convertedFile, convertPlanned, progressOf } from './planned.ts';
@@ -33,17 +34,24 @@ export async function convertCheckpoint(
   const checked = checkOptions(options);
   checked.signal?.throwIfAborted();
   // Of where the process is now: it may be elsewhere by the time that they are used again.
-  const target = fullPathOf(to) + (to.endsWith('/') ? '/' : '');
+  const target = { full: fullPathOf(to) + (to.endsWith('/') ? '/' : ''), given: to };
+  const source = { full: fullPathOf(from), given: from };
   const isFolder = (await kindOf(from)).isDirectory();
   if (isFolder || /\.index\.json$/.test(from)) {
-    const conversion = await convertFolder(fullPathOf(from), target, checked);
-    return withNames(conversion, isFolder ? from : dirname(from), to);
+    const folder = { full: dirname(source.full), given: dirname(from) };
+    const paths = isFolder ? [target, source] : [target, source, folder];
+    const conversion = await withGivenPaths(paths, () =>
+      convertFolder(source.full, target.full, checked),
+    );
+    return withNames(conversion, isFolder ? from : folder.given, to);
   }
   const plan = await planFile(from, checked);
   using _checkpoint = plan.checkpoint;
-  await checkOutput(target, from);
+  await checkOutput(target.full, from, to);
   const progress = progressOf(checked, bytesOf(plan));
-  if (!checked.dryRun) await convertPlanned(plan, target, checked, progress);
+  if (!checked.dryRun) {
+    await withGivenPaths([target], () => convertPlanned(plan, target.full, checked, progress));
+  }
   return { files: [convertedFile(plan, from, to, false)] };
 }
 

@@ -19,12 +19,12 @@ export async function kindOf(path: string): ReturnType<typeof stat> {
  * A file that is written is not the one that it is made of, which would be lost.
  * @throws {RangeError}
  */
-export async function checkOutput(output: string, input: string): Promise<void> {
+export async function checkOutput(output: string, input: string, shownAs = output): Promise<void> {
   const there = await stat(fullPathOf(output), { bigint: true }).catch(() => undefined);
   if (there === undefined) return;
   const own = await stat(fullPathOf(input), { bigint: true });
   if (own.dev !== there.dev || own.ino !== there.ino) return;
   throw new RangeError(
-    `output: expected another file than the checkpoint, found ${quoteName(output)}`,
+    `output: expected another file than the checkpoint, found ${quoteName(shownAs)}`,
   );
 }
