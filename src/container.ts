@@ -31,8 +31,8 @@ const SUGGESTED_NAMES = 3;
 /**
  * The interface that all containers of tensors share.
  *
- * After {@link close}, `path`, `byteLength`, `size`, `metadata` and `closed` can still be read;
- * everything else throws CLOSED.
+ * After {@link close}, `path`, `byteLength`, `size`, `metadata`, `backend` and `closed` can still be read,
+ * and the `shards` and `version` of a model; everything else throws CLOSED.
  */
 export abstract class Container implements Iterable<[name: string, tensor: AnyTensor]> {
   /** The file, as the caller named it; `undefined` for bytes in memory. */

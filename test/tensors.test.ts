@@ -10,10 +10,13 @@ import {
   loadFile,
   SafetensorsFile,
   SafetensorsMemory,
+  SafetensorsModel,
+  SafetensorsWriter,
   safeOpen,
   safeOpenSync,
   Tensor,
 } from '../src/index.ts';
+import { RemoteHeader } from '../src/remote/index.ts';
 import { ALL_DTYPES, buildFile, patternBytes, rawFile, tensorBytes } from './support/build.ts';
 import { fileMaker } from './support/temporary.ts';
 import { DATA_ELEMENTS, expectContents } from './support/values.ts';
@@ -257,6 +260,9 @@ it('containers and tensors are made by functions alone', () => {
   for (const [Class, maker] of [
     [SafetensorsFile, /^a SafetensorsFile is made by safeOpen/],
     [SafetensorsMemory, /^a SafetensorsMemory is made by deserialize/],
+    [SafetensorsModel, /^a SafetensorsModel is made by openModel/],
+    [SafetensorsWriter, /^a SafetensorsWriter is made by createWriter/],
+    [RemoteHeader, /^a RemoteHeader is made by readRemoteHeader/],
     [Tensor, /^tensors come from containers/],
   ] as const) {
     // The declarations hide what the constructors take.

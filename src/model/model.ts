@@ -1,7 +1,7 @@
 import { Container } from '../container.ts';
 import { SafetensorsError } from '../errors.ts';
 import { changeOf, type FileIdentity } from '../identity.ts';
-import type { Storage } from '../storage/storage.ts';
+import { Storage } from '../storage/storage.ts';
 import type { ModelTable } from './model-table.ts';
 import { versionOf } from './version.ts';
 
@@ -48,7 +48,11 @@ export class SafetensorsModel extends Container {
   readonly #table: ModelTable | undefined;
 
   /** @internal Made by {@link openModel}. */
-  constructor({ path, storage, shards, index, table }: ModelParts) {
+  constructor(parts: ModelParts) {
+    if (!(parts?.storage instanceof Storage)) {
+      throw new TypeError('a SafetensorsModel is made by openModel');
+    }
+    const { path, storage, shards, index, table } = parts;
     const files = shards.map(({ path, identity }) =>
       Object.freeze({ path, byteLength: identity.size }),
     );

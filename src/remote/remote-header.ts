@@ -5,7 +5,7 @@ import { quoteName } from '../escape.ts';
 import { allocateHeader, LENGTH_BYTES } from '../header/bytes.ts';
 import { parseHeader } from '../header/parse.ts';
 import { headerLength } from '../header/preamble.ts';
-import type { HeaderTable } from '../header/table.ts';
+import { HeaderTable } from '../header/table.ts';
 import { elementsIn } from '../layout.ts';
 import { type RemoteOptions, remoteOptions } from './options.ts';
 import { readRange, shownUrl } from './request.ts';
@@ -28,7 +28,7 @@ export interface RemoteTensor extends TensorInfo {
 
 /** The header of a file on a server, every rule of the format checked. No data was read. */
 export class RemoteHeader implements Iterable<[name: string, tensor: RemoteTensor]> {
-  /** As the caller gave it. */
+  /** That of the caller, before any redirect, as `URL` writes it. */
   readonly url: string;
   /** Bytes of the file, header included. */
   readonly byteLength: number;
@@ -38,6 +38,9 @@ export class RemoteHeader implements Iterable<[name: string, tensor: RemoteTenso
 
   /** @internal Made by {@link readRemoteHeader}. */
   constructor(url: URL, byteLength: number, dataStart: number, table: HeaderTable) {
+    if (!(table instanceof HeaderTable)) {
+      throw new TypeError('a RemoteHeader is made by readRemoteHeader');
+    }
     this.url = url.href;
     this.byteLength = byteLength;
     this.dataStart = dataStart;

@@ -65,12 +65,15 @@ export class SafetensorsWriter implements AsyncDisposable {
   #bytes = 0;
 
   /** @internal */
-  constructor(file: AtomicFile, { byteLength, tensors }: WriterPlan, saving: CheckedSaving) {
+  constructor(file: AtomicFile, plan: WriterPlan, saving: CheckedSaving) {
+    if (!(file instanceof AtomicFile)) {
+      throw new TypeError('a SafetensorsWriter is made by createWriter');
+    }
     this.path = file.path;
-    this.byteLength = byteLength;
+    this.byteLength = plan.byteLength;
     this.#file = file;
     this.#saving = saving;
-    this.#tensors = tensors;
+    this.#tensors = plan.tensors;
     this.#lanes = new Lanes(file, {
       onWritten: (bytes) => this.#progress(bytes),
       stopped: () => this.#state === 'failed',
