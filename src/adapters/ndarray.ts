@@ -50,8 +50,16 @@ export interface Ndarray {
   offset: number;
   readonly dtype: string;
   readonly size: number;
+  readonly order: number[];
+  readonly dimension: number;
   get(...indices: number[]): number | bigint;
   set(...indicesAndValue: (number | bigint)[]): unknown;
+  index(...indices: number[]): number;
+  lo(...starts: number[]): Ndarray;
+  hi(...lengths: number[]): Ndarray;
+  step(...steps: number[]): Ndarray;
+  transpose(...axes: number[]): Ndarray;
+  pick(...indices: (number | null)[]): Ndarray;
 }
 
 /** What is used of the library: all of it. */
