@@ -159,14 +159,15 @@ describe('HF_HUB_OFFLINE', () => {
     expect(model.size).toBe(2);
     const missing: [what: string, options: object][] = [
       ['v2', { revision: 'v2' }],
-      [OTHER, { revision: OTHER, files: ['model.safetensors'] }],
-      ['config.json', { files: ['model.safetensors', 'config.json'] }],
+      [`${OTHER}/model.safetensors`, { revision: OTHER, files: ['model.safetensors'] }],
+      ['main/config.json', { files: ['model.safetensors', 'config.json'] }],
       ['main', { cacheDir: newCache() }],
     ];
     for (const [what, more] of missing) {
       const error = await thrownBy(() => fromHub('owner/name', { ...options, ...more }));
       expect(error.code, what).toBe('ERR_SAFETENSORS_SHARD_MISSING');
       expect(error.message, what).toContain('HF_HUB_OFFLINE is set');
+      expect(error.path).toBe(`hf://owner/name@${what}`);
     }
     expect(hub.requests.length).toBe(before);
     vi.stubEnv('HF_HUB_OFFLINE', '0');
@@ -257,6 +258,7 @@ describe('what is wrong is told', () => {
     [{ signal: 5 }, /^signal: expected an AbortSignal, found 5/],
     [{ cacheDir: 7 }, /^cacheDir: expected a path, found 7/],
     [{ cacheDir: '' }, /^cacheDir: expected a path/],
+    [{ cacheDir: 'a\0b' }, /^cacheDir: expected a path/],
     [{ hubUrl: 'huggingface.co' }, /^hubUrl: expected an absolute URL/],
     [{ hubUrl: 'file:///x' }, /^hubUrl: expected http: or https:/],
     [{ hubUrl: 'https://me:hf_secret@host/' }, /^hubUrl: expected one without a name or a pass/],

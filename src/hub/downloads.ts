@@ -15,15 +15,16 @@ export async function have(
   files: readonly string[],
   cache: CachedCommit,
   repository: Repository,
-  { onProgress, signal, maxHeaderBytes }: Settings,
+  settings: Settings,
 ): Promise<void> {
+  const { onProgress, signal, maxHeaderBytes } = settings;
   const there = await Promise.all(files.map((file) => cache.has(file)));
   const wanted = files.filter((_, place) => !there[place]);
   if (wanted.length === 0) return;
   const found = await repository.describe(wanted);
   const names = new Set(found.map(({ path }) => path));
   const gone = wanted.find((file) => !names.has(file));
-  if (gone !== undefined) throw missing(gone);
+  if (gone !== undefined) throw missing(settings, gone);
   for (const file of found) {
     if (isIndex(file.path)) checkIndexLength(file.path, sizeOf(file), maxHeaderBytes);
   }

@@ -42,9 +42,7 @@ export async function fromHub(repo: string, options?: HubOptions): Promise<Safet
   const { hub } = repository;
   const name = hub.getRepoFolderName({ name: repo, type: 'model' });
   const folder = join(settings.cacheDir ?? hub.getHFHubCachePath(), name);
-  const commit = await (settings.offline
-    ? commitOffline(folder, settings.revision)
-    : repository.commit());
+  const commit = await (settings.offline ? commitOffline(folder, settings) : repository.commit());
   const cache = new CachedCommit(folder, commit);
   const main = settings.main ?? (await usualFile(cache, repository, settings));
   const files = new Set([main, ...(settings.files ?? [])]);
@@ -68,9 +66,10 @@ export async function fromHub(repo: string, options?: HubOptions): Promise<Safet
 }
 
 /** @throws {SafetensorsError} SHARD_MISSING */
-async function commitOffline(folder: string, revision: string): Promise<string> {
+async function commitOffline(folder: string, settings: Settings): Promise<string> {
+  const { revision } = settings;
   const commit = isCommit(revision) ? revision : await cachedRevision(folder, revision);
-  if (commit === undefined || !isCommit(commit)) throw notCached(revision);
+  if (commit === undefined || !isCommit(commit)) throw notCached(settings);
   return commit;
 }
 

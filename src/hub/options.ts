@@ -82,7 +82,7 @@ export function checkedSettings(repo: string, options: HubOptions = {}): Setting
     );
   }
   const { href } = checkedUrl(hubUrl, 'hubUrl');
-  if (cacheDir !== undefined && (typeof cacheDir !== 'string' || cacheDir === '')) {
+  if (cacheDir !== undefined && !isPath(cacheDir)) {
     throw new TypeError(`cacheDir: expected a path, found ${inspect(cacheDir, { depth: 0 })}`);
   }
   const accessToken = checkedToken(token);
@@ -143,4 +143,8 @@ function checkedToken(token: unknown): string | undefined {
 export function isInside(path: unknown): path is string {
   if (typeof path !== 'string' || /[\\\0]/.test(path)) return false;
   return path.split('/').every((segment) => segment !== '' && segment !== '.' && segment !== '..');
+}
+
+function isPath(value: unknown): boolean {
+  return typeof value === 'string' && value !== '' && !value.includes('\0');
 }

@@ -8,6 +8,8 @@ const COMMIT = /^[0-9a-f]{40}$/;
 /** Paths that the hub is asked about at once. */
 const MOST_PATHS = 500;
 
+type Place = Pick<Settings, 'repo' | 'revision'>;
+
 /** Whether a revision is a commit, which stays what it is. */
 export function isCommit(revision: string): boolean {
   return COMMIT.test(revision);
@@ -53,7 +55,7 @@ export class Repository {
    */
   async describe(paths: readonly string[]): Promise<RemoteFile[]> {
     const { repo, offline } = this.#settings;
-    if (offline) throw notCached(paths[0]);
+    if (offline) throw notCached(this.#settings, paths[0]);
     const found: RemoteFile[] = [];
     for (let at = 0; at < paths.length; at += MOST_PATHS) {
       const some = paths.slice(at, at + MOST_PATHS);
@@ -67,7 +69,7 @@ export class Repository {
     const { repo } = this.#settings;
     const asked = { ...this.#how(signal), repo, path, revision: this.#commit };
     const blob = await this.hub.downloadFile(asked);
-    if (!blob) throw missing(path);
+    if (!blob) throw missing(this.#settings, path);
     try {
       yield* blob.stream() as unknown as AsyncIterable<Uint8Array>;
     } catch (error) {
@@ -78,14 +80,20 @@ export class Repository {
   }
 }
 
-export function missing(file: string): SafetensorsError {
-  return new SafetensorsError('SHARD_MISSING', 'the repository has no such file', { path: file });
+/** What is asked for, by the address that the command line has for it. */
+function addressOf({ repo, revision }: Place, file?: string): string {
+  return `hf://${repo}@${revision}${file === undefined ? '' : `/${file}`}`;
+}
+
+export function missing(place: Place, file: string): SafetensorsError {
+  const path = addressOf(place, file);
+  return new SafetensorsError('SHARD_MISSING', 'the repository has no such file', { path });
 }
 
 /** Of a file or a revision, where the environment says that there is no network. */
-export function notCached(what: string): SafetensorsError {
+export function notCached(place: Place, file?: string): SafetensorsError {
   const message = 'the cache does not have it, and HF_HUB_OFFLINE is set';
-  return new SafetensorsError('SHARD_MISSING', message, { path: what });
+  return new SafetensorsError('SHARD_MISSING', message, { path: addressOf(place, file) });
 }
 
 /** Without what is behind a `?`, or before an `@`: it may open the file. */
