@@ -272,6 +272,10 @@ describe('inspect', () => {
       stdout: '',
       stderr: `error: ENOENT ${model}-${HOSTILE_ESCAPED}: no such file or directory\n`,
     });
+    // A variable of a shell that is not set.
+    const unset = await runCli(['inspect', '']);
+    expect(unset.stderr).toBe('error: ENOENT "": no such file or directory\n');
+    expect((await runCli(['verify', ''])).stdout).toMatch(/^FAIL {2}""\n/);
     const { code, stdout, stderr } = await runCli(['inspect', broken]);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toMatch(/^error: ERR_SAFETENSORS_TRUNCATED [^\n]+\n$/);

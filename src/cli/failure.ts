@@ -1,6 +1,6 @@
 import { escapeText } from '../escape.ts';
 import { SafetensorsError } from '../index.ts';
-import { escapeMessage } from './text.ts';
+import { escapeMessage, shownName } from './text.ts';
 
 /** What is wrong with a file, ready to be printed. */
 export interface Failure {
@@ -39,7 +39,7 @@ export function failureOf(error: unknown, fallback: string): Failure {
 /** An error in one line, with the file that it is about. */
 export function describeFailure(error: unknown, fallback: string): string {
   const { code, path, reason } = failureOf(error, fallback);
-  return `${code} ${escapeText(path)}: ${reason}`;
+  return `${code} ${shownName(path)}: ${reason}`;
 }
 
 function withoutStart(text: string, start: string): string {

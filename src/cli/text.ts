@@ -90,7 +90,7 @@ export function shownText(text: string): string {
   return `${escapeText(text.slice(0, half))}…${escapeText(text.slice(-half))}`;
 }
 
-/** An empty name would not be seen. */
+/** A name, or a path. An empty one would not be seen. */
 export function shownName(name: string): string {
   return name === '' ? '""' : shownText(name);
 }

@@ -4,7 +4,7 @@ import { type Failure, failureOf } from './failure.ts';
 import { toJson } from './json.ts';
 import { isSharded } from './listing.ts';
 import { type Colors, printLines, terminalOf } from './terminal.ts';
-import { countOf, formatBytes, formatCount } from './text.ts';
+import { countOf, formatBytes, formatCount, shownName } from './text.ts';
 
 export interface VerifyOptions {
   readonly json?: true;
@@ -68,7 +68,7 @@ async function verdictOn(path: string): Promise<Verdict> {
 }
 
 function verdictLines(verdict: Verdict, colors: Colors): string[] {
-  const path = escapeText(verdict.path);
+  const path = shownName(verdict.path);
   if (verdict.ok) {
     const { tensors, byteLength, shards } = verdict;
     const facts = [countOf(tensors, 'tensor'), formatBytes(byteLength)];
