@@ -95,8 +95,9 @@ export function checkApart(source: ArrayBufferView, target: ArrayBufferView): vo
   throw new RangeError('out: expected memory apart from the source, found it overlapping');
 }
 
-/** A failure of the addon as the caller is to see it. */
+/** A failure of the addon as the caller is to see it; any other error, the reason of a signal too, as it is. */
 export function decodeError(error: unknown, path: string | undefined, tensor?: string): unknown {
+  if (!(error instanceof Error)) return error;
   const { errno, offset } = error as NativeFailure;
   if (errno !== LOST_PAGES) return error;
   return new SafetensorsError('FILE_CHANGED', lostMessage(offset), { path, tensor, cause: error });
