@@ -231,6 +231,19 @@ describe('decodeBlockScaled', () => {
     file.close();
     expect((await thrownBy(() => promise)).code).toBe('ERR_SAFETENSORS_CLOSED');
   });
+
+  it('leaves the scales to other threads too, a piece at a time', async () => {
+    const shape = [8, 2 ** 20];
+    const codes = new Uint8Array(product(shape)).fill(127); // 1
+    const promise = decodeBlockScaledAsync(
+      { dtype: 'F8_E4M3', shape, data: new Uint8Array(codes.length).fill(0x38) }, // 1
+      { dtype: 'F8_E8M0', shape, data: codes },
+      { blockSize: [1, 1] },
+    );
+    // What this thread had read before the call returned would not change any more.
+    codes[codes.length - 1] = 128;
+    expect((await promise).at(-1)).toBe(2);
+  });
 });
 
 describe('decodeMxfp4', () => {

@@ -10,7 +10,7 @@ import { atOnce } from '../write/steps.ts';
 import { kernelFormat, kernelSet } from './kernels.ts';
 import { type DecodeOptions, PIECE_ELEMENTS, runLanes } from './lanes.ts';
 import { bytesOf, checkTarget, decodeError, resultsOf, type Target } from './memory.ts';
-import { toFloat32 } from './to-float32.ts';
+import { type Encoded, toFloat32, toFloat32Async } from './to-float32.ts';
 
 const WEIGHTS: readonly Dtype[] = ['F8_E4M3', 'F8_E5M2', 'F8_E4M3FNUZ', 'F8_E5M2FNUZ', 'F4'];
 const SCALES: readonly Dtype[] = ['F32', 'F16', 'BF16', 'F8_E8M0', 'F8_E4M3'];
@@ -47,7 +47,8 @@ export function decodeBlockScaled(
   scale: TensorLike,
   options: BlockScaledOptions = {},
 ): Float32Array {
-  const plan = withScales(makePlan(weight, scale, options, false));
+  const checked = makePlan(weight, scale, options, false);
+  const plan = { ...checked, scales: toFloat32(encodedScale(checked)) };
   const addon = native();
   try {
     for (const call of calls(plan)) addon.decodeTiles(...call);
@@ -68,7 +69,10 @@ export async function decodeBlockScaledAsync(
   checkSignal(signal);
   const loading = loadAll([checked.weight, checked.scale], signal);
   const [ownWeight, ownScale] = loading ? await loading : [checked.weight, checked.scale];
-  const plan = withScales({ ...checked, weight: ownWeight, scale: ownScale });
+  const own = { ...checked, weight: ownWeight, scale: ownScale };
+  // With small blocks there are as many scales as a large tensor has elements.
+  const scales = await toFloat32Async(encodedScale(own), undefined, { signal });
+  const plan = { ...own, scales };
   const addon = native();
   await runLanes(calls(plan), (call) => addon.decodeTilesAsync(...call), { signal }).catch(
     (error: unknown) => {
@@ -92,9 +96,8 @@ interface Plan extends CheckedPlan {
   readonly scales: Float32Array;
 }
 
-function withScales(plan: CheckedPlan): Plan {
-  const { scale } = plan;
-  return { ...plan, scales: toFloat32({ ...scale, dtype: scale.dtype.name }) };
+function encodedScale({ scale }: CheckedPlan): Encoded {
+  return { ...scale, dtype: scale.dtype.name };
 }
 
 function makePlan(
