@@ -4,7 +4,7 @@ import { safeOpenSync } from 'safetensors-mmap';
 import { describe, expect, it } from 'vitest';
 import { availableMemory } from '../src/paging/available-memory.ts';
 import type { PageRanges, Pages } from '../src/paging/pages.ts';
-import { prefetch } from '../src/paging/prefetch.ts';
+import { prefetch, release, residency } from '../src/paging/prefetch.ts';
 import type { Storage } from '../src/storage/storage.ts';
 import { childCommand, runCommand } from './support/child.ts';
 import { writeSparseFile } from './support/sparse.ts';
@@ -93,6 +93,19 @@ it('is refused to what does not fit together, however much of it is there alread
       await expect(fetching).rejects.toMatchObject({ code: 'ERR_SAFETENSORS_MEMORY_LIMIT' });
     }
   }
+});
+
+it('what the system refuses of pages is an error of the shape that Node gives its own', async () => {
+  // madvise does of memory that is locked.
+  const refuse = () =>
+    Promise.reject(Object.assign(new Error(), { errno: -22, syscall: 'madvise' }));
+  const columns = { begins: Float64Array.of(0), ends: Float64Array.of(100) };
+  const table = { columns, count: 1, atOffsetRank: (rank: number) => rank };
+  const pages = { resident: refuse, drop: refuse };
+  const storage = { table, dataStart: 64, pages, path: '/a/file' } as unknown as Storage;
+  const expected = { code: 'EINVAL', syscall: 'madvise', path: '/a/file' };
+  await expect(residency(storage, undefined)).rejects.toMatchObject(expected);
+  await expect(release(storage, undefined)).rejects.toMatchObject(expected);
 });
 
 function sumOf(ranges: PageRanges): number {

@@ -107,13 +107,15 @@ export async function prefetch(
 export async function residency(storage: Storage, entries: Entries): Promise<Residency> {
   const ranges = rangesOf(storage, entries);
   const byteLength = sumOf(ranges);
-  const residentBytes = (await storage.pages?.resident(ranges)) ?? byteLength;
-  return { byteLength, residentBytes };
+  const { pages } = storage;
+  if (pages === undefined) return { byteLength, residentBytes: byteLength };
+  return { byteLength, residentBytes: await orPagingError(storage, pages.resident(ranges)) };
 }
 
 /** Gives back the pages that hold bytes of entries and nothing else. */
 export async function release(storage: Storage, entries: Entries): Promise<void> {
-  await storage.pages?.drop(rangesOf(storage, entries));
+  const { pages } = storage;
+  if (pages) await orPagingError(storage, pages.drop(rangesOf(storage, entries)));
 }
 
 function checkedOptions(options: PrefetchOptions) {
@@ -177,7 +179,8 @@ async function checkMemory(
   let missing = 0;
   // Nothing has to be read of what is there, whoever keeps it there: another control group, or tmpfs.
   for (const part of partsOf(ranges)) {
-    missing += sumOf(part) - (await unlessAborted(pages.resident(part), signal));
+    const resident = orPagingError(storage, pages.resident(part));
+    missing += sumOf(part) - (await unlessAborted(resident, signal));
     storage.assertOpen();
     if (missing <= spare) continue;
     throw new SafetensorsError(
@@ -215,6 +218,13 @@ function start(storage: Storage, pages: Pages, ranges: PageRanges, threads: numb
   } catch (error) {
     throw pagingError(storage, error);
   }
+}
+
+/** What a call comes to, or its failure as the caller is to see it. */
+function orPagingError<T>(storage: Storage, call: Promise<T>): Promise<T> {
+  return call.catch((error: unknown) => {
+    throw pagingError(storage, error);
+  });
 }
 
 /** Pages that were lost before are there, as zeros. */
