@@ -68,12 +68,14 @@ Napi::Value WriteDirect(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const DirectHandle* const handle = UnwrapOpen(info[0]);
   if (handle == nullptr) return env.Undefined();
+  // Its own share: a getter of the parts may close the handle.
+  const std::shared_ptr<DirectOutput> output = handle->output;
   const std::optional<uint64_t> offset = ToByteCount(info[1]);
   auto parts = ToParts(info[2]);
   if (!offset || !parts) return ThrowBadArgument(env, "writeDirect(direct, offset, parts)");
   return PromiseWork<bool>::Start(
       env, info[2].As<Napi::Object>(),
-      [output = handle->output, offset = *offset, parts = std::move(*parts)] {
+      [output, offset = *offset, parts = std::move(*parts)] {
         return output->Write(offset, parts);
       },
       [](Napi::Env env, bool written) -> Napi::Value { return Napi::Boolean::New(env, written); });

@@ -158,18 +158,18 @@ Napi::Value OpenInto(const Napi::CallbackInfo& info) {
   }
   const auto array = info[1].As<Napi::Array>();
   const bool map = info[2].As<Napi::Boolean>().Value();
+  // Its own share: a getter of the files may close the handle.
+  const std::shared_ptr<Mapping> mapping = range->mapping;
   std::vector<WantedFile> wanted;
   for (uint32_t i = 0; i < array.Length(); ++i) {
     const Napi::HandleScope scope(info.Env());
-    std::optional<WantedFile> file = ToWantedFile(array.Get(i), *range->mapping, map);
+    std::optional<WantedFile> file = ToWantedFile(array.Get(i), *mapping, map);
     if (!file) return ThrowBadArgument(info.Env(), "openInto: a file outside of the range");
     wanted.push_back(std::move(*file));
   }
   return PromiseWork<OpenedFiles>::Start(
       info.Env(), array,
-      [wanted = std::move(wanted), mapping = range->mapping, map] {
-        return OpenAll(wanted, mapping, map);
-      },
+      [wanted = std::move(wanted), mapping, map] { return OpenAll(wanted, mapping, map); },
       WrapAllOpened);
 }
 

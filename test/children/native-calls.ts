@@ -21,6 +21,7 @@ interface Addon {
   reserve: Call;
   weakBuffer: Call;
   openDirect: Call;
+  closeDirect: Call;
   startPageIn: Call;
 }
 
@@ -137,6 +138,26 @@ const wanted = () => ({
   textStart: 8,
 });
 
+/** An array that closes a handle when its first element is asked for, now and then. */
+function closing<T>(close: Call, handle: unknown, array: T[]): T[] {
+  const [first] = array;
+  const get = () => {
+    close(handle);
+    return first;
+  };
+  return random.once(8) ? Object.defineProperty(array, 0, { get }) : array;
+}
+
+function filesInto(): unknown[] {
+  const range = addon.reserve(4096 * 20);
+  return [range, closing(addon.close, range, [wanted()]), true];
+}
+
+function partsDirect(): unknown[] {
+  const output = addon.openDirect(direct, directFile);
+  return [output, 4096, closing(addon.closeDirect, output, [aligned(), aligned()])];
+}
+
 /** Arguments that fit. */
 const CALLS: Record<string, () => unknown[]> = {
   open: () => [path, bytes(100), pick(['auto', 'mmap', 'read'])],
@@ -144,7 +165,7 @@ const CALLS: Record<string, () => unknown[]> = {
   look: () => [path],
   fileSizes: () => [[path, path]],
   reserve: () => [4096 * 20],
-  openInto: () => [addon.reserve(4096 * 20), [wanted()], true],
+  openInto: filesInto,
   read: () => [readHandle, 0, bytes(100), random.once(2)],
   readSync: () => [readHandle, 0, bytes(100), random.once(2)],
   readText: () => [readHandle, bytes(100), new Int32Array(10)],
@@ -177,7 +198,7 @@ const CALLS: Record<string, () => unknown[]> = {
   preallocate: () => [readOnly, 100],
   copyRange: () => [readOnly, 0, readOnly, 0, 100],
   openDirect: () => [direct, directFile],
-  writeDirect: () => [addon.openDirect(direct, directFile), 4096, [aligned(), aligned()]],
+  writeDirect: partsDirect,
   closeDirect: () => [addon.openDirect(direct, directFile)],
   decode: () => [set(), format('BF16'), bytes(64), floats(32), random.once(2)],
   decodeTiles: () => [
