@@ -22,7 +22,8 @@ struct FileIdentity {
 // Owns the descriptor. Immutable, so that threads may share one; the last holder closes it.
 class File {
  public:
-  // Opens a regular file for reading. Never waits: a FIFO without a writer is refused, not awaited.
+  // Opens a regular file for reading. A FIFO without a writer is refused, not awaited; another
+  // process that has a lease on the file is.
   static Result<std::shared_ptr<const File>> Open(const std::string& path);
 
   // What regular file the path leads to, without opening it.

@@ -42,13 +42,37 @@ FileIdentity IdentityOf(const struct stat& info) {
   };
 }
 
-int OpenForReading(const std::string& path) {
-  // O_NONBLOCK: opening a FIFO must not wait for a writer; it changes nothing for a regular file.
-  constexpr int kFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+int OpenUninterrupted(const char* path, int flags) {
   int descriptor;
   do {
-    descriptor = open(path.c_str(), kFlags);
+    descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | flags);
   } while (descriptor < 0 && errno == EINTR);
+  return descriptor;
+}
+
+#ifdef __linux__
+// Waits until another process has given up its lease on a file, as it has been told to: fcntl(2);
+// file servers take them. Whatever the path leads to by now, only a regular file is waited for.
+int OpenAfterLease(const std::string& path) {
+  const int place = open(path.c_str(), O_PATH | O_CLOEXEC);
+  if (place < 0) return place;
+  struct stat info;
+  const bool is_regular = fstat(place, &info) == 0 && S_ISREG(info.st_mode);
+  const std::string same = "/proc/self/fd/" + std::to_string(place);
+  const int descriptor = is_regular ? OpenUninterrupted(same.c_str(), 0) : -1;
+  const int error = is_regular ? errno : EAGAIN;
+  close(place);
+  errno = error;
+  return descriptor;
+}
+#endif
+
+int OpenForReading(const std::string& path) {
+  // O_NONBLOCK: opening a FIFO must not wait for a writer.
+  const int descriptor = OpenUninterrupted(path.c_str(), O_NONBLOCK);
+#ifdef __linux__
+  if (descriptor < 0 && errno == EWOULDBLOCK) return OpenAfterLease(path);
+#endif
   return descriptor;
 }
 
