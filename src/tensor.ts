@@ -241,9 +241,10 @@ export class Tensor<D extends Dtype = Dtype> {
   }
 
   /**
-   * As {@link toFloat32}, on other threads. `out` must not be moved or resized before the promise is
-   * settled; what it has in it after a failure is not defined. Closing the container is safe: the
-   * promise is then rejected with CLOSED, unless all was read already.
+   * As {@link toFloat32}, on other threads. Neither `out` nor the memory of a tensor that is no view of a
+   * mapped file ({@link bytes}) may be moved or resized before the promise is settled; what `out` has in
+   * it after a failure is not defined. Closing the container is safe: the promise is then rejected with
+   * CLOSED, unless all was read already.
    *
    * @param options `signal` ends the work: the promise is rejected with its reason
    * @throws {SafetensorsError} CLOSED; UNSUPPORTED_DTYPE for C64; FILE_CHANGED when pages are lost
