@@ -32,6 +32,7 @@
         "native/core/residency_posix.cc",
         "native/core/runs.cc",
         "native/core/text.cc",
+        "native/core/unmap_posix.cc",
         "native/kernels/blocks.cc",
         "native/kernels/decode_avx2.cc",
         "native/kernels/decode_avx512.cc",

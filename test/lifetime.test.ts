@@ -1,14 +1,16 @@
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type Container, deserialize, safeOpen, safeOpenSync } from '../src/index.ts';
 import type { Holdings } from './children/support/process.ts';
-import { growthBound } from './support/bounds.ts';
+import { durationBound, growthBound } from './support/bounds.ts';
 import { buildFile, patternBytes } from './support/build.ts';
 import { childReport, runChild } from './support/child.ts';
 import { thrownBy } from './support/errors.ts';
 import { expectNoLeak } from './support/leaks.ts';
 import { rounds } from './support/rounds.ts';
-import { fileMaker } from './support/temporary.ts';
+import { writeSparseFile } from './support/sparse.ts';
+import { fileMaker, temporaryFolder } from './support/temporary.ts';
 
 const makeFile = fileMaker();
 
@@ -188,6 +190,22 @@ describe('memory', () => {
         expect(report.held.descriptors).toBe(report.dropped.descriptors);
       }
     },
+  );
+
+  it.runIf(process.platform === 'linux')(
+    'closing does not wait for much memory to be unmapped, which it is all the same',
+    async () => {
+      const path = join(temporaryFolder(), 'much.safetensors');
+      writeSparseFile(path, [{ name: 't', byteLength: 512 * MEGABYTE, tail: new Uint8Array(1) }]);
+      const report = await childReport<{ times: number[]; mappings: number }>('close-of-much', [
+        path,
+        '5',
+      ]);
+      // Unmapping it takes 20 ms and more. Other processes may be in the way, but not always.
+      expect(Math.min(...report.times)).toBeLessThan(durationBound(10));
+      expect(report.mappings).toBe(0);
+    },
+    60_000,
   );
 
   it.each(['normal', 'exit', 'exit-from-promise', 'uncaught', 'worker-exits'])(

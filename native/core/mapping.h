@@ -16,8 +16,9 @@
 namespace safetensors {
 
 // Owns its address range. Held by the handle that JavaScript has, by every ArrayBuffer made over
-// it and by every piece of work in flight, each through its own shared_ptr: the last holder unmaps,
-// on whatever thread it lets go. Unmapping touches nothing but the range, so any thread will do.
+// it and by every piece of work in flight, each through its own shared_ptr: when the last holder
+// lets go, on whatever thread, the range is unmapped. That touches nothing but the range, so any
+// thread will do (unmap.h).
 class Mapping {
  public:
   // Reserves `length` bytes of addresses: no memory, and no access until a file is mapped there.

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "core/mapping.h"
+#include "core/unmap.h"
 
 namespace safetensors {
 namespace {
@@ -84,8 +85,12 @@ Result<std::shared_ptr<Mapping>> Mapping::Reserve(uint64_t length) {
 
   // NORESERVE: a private writable mapping counts against the overcommit limit otherwise, and a
   // model larger than memory could not be opened.
-  void* const base =
-      mmap(nullptr, length, PROT_NONE, MAP_PRIVATE | MAP_ANON | MAP_NORESERVE, -1, 0);
+  const auto reserve = [length] {
+    return mmap(nullptr, length, PROT_NONE, MAP_PRIVATE | MAP_ANON | MAP_NORESERVE, -1, 0);
+  };
+  void* base = reserve();
+  // Addresses that were given up before count as free, when they are.
+  if (base == MAP_FAILED && errno == ENOMEM && WaitForUnmapping()) base = reserve();
   if (base == MAP_FAILED) return MapFailure();
   return std::shared_ptr<Mapping>(
       std::make_shared<Reserved>(static_cast<std::byte*>(base), length));
@@ -96,7 +101,7 @@ uint64_t Mapping::PageBytes() { return static_cast<uint64_t>(sysconf(_SC_PAGESIZ
 Mapping::~Mapping() {
   const size_t files = files_.size();
   files_.clear();  // before it is unmapped: see FaultGuard
-  if (length_ > 0) munmap(base_, length_);
+  if (length_ > 0) Unmap(base_, length_);
   mapped_files -= files;
 }
 

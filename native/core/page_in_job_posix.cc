@@ -1,10 +1,9 @@
-#include <signal.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <utility>
 
 #include "core/page_in_job.h"
+#include "core/thread.h"
 
 namespace safetensors {
 namespace {
@@ -46,27 +45,18 @@ PageInJob::~PageInJob() {
 }
 
 bool PageInJob::StartThread() {
-  // Signals are for the threads of Node; but the fault of a thread that blocks it ends the process.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  for (const int fault : {SIGBUS, SIGSEGV, SIGILL, SIGFPE, SIGTRAP}) sigdelset(&all, fault);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
   running_.fetch_add(1, std::memory_order_relaxed);
-  pthread_t thread{};
-  const int error = pthread_create(
-      &thread, nullptr,
+  const std::optional<pthread_t> thread = safetensors::StartThread(
       [](void* job) -> void* {
         static_cast<PageInJob*>(job)->Run();
         return nullptr;
       },
       this);
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (error != 0) {
+  if (!thread) {
     running_.fetch_sub(1, std::memory_order_relaxed);  // not the last: the starter counts too
     return false;
   }
-  threads_.push_back(thread);
+  threads_.push_back(*thread);
   return true;
 }
 
