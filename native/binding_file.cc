@@ -12,14 +12,6 @@ namespace {
 // Random, so that no other addon's externals pass for ours.
 constexpr napi_type_tag kFileHandleTag = {0x6d1f9a53c7e84b02, 0xb1c05e2d94f7a386};
 
-Result<std::shared_ptr<Mapping>> MapWhole(const File& file) {
-  const uint64_t size = file.identity().size;
-  Result<std::shared_ptr<Mapping>> mapping = Mapping::Reserve(size);
-  if (!mapping.ok()) return mapping;
-  const Status status = mapping.value->MapFile(file, size, 0);
-  return status.ok() ? mapping : status;
-}
-
 // Opens and maps a file, and reads its beginning into `prefix`: with a header that fits there, one
 // trip to another thread does for the whole opening.
 Result<Opened> Open(const std::string& path, std::span<std::byte> prefix, Backend backend) {
@@ -29,7 +21,7 @@ Result<Opened> Open(const std::string& path, std::span<std::byte> prefix, Backen
   opened.mapped =
       backend == Backend::kMmap || (backend == Backend::kAuto && !IsRiskyToMap(*file.value));
   Result<std::shared_ptr<Mapping>> mapping =
-      opened.mapped ? MapWhole(*file.value) : Mapping::Reserve(0);
+      opened.mapped ? Mapping::OfFile(*file.value) : Mapping::Reserve(0);
   if (backend == Backend::kAuto && opened.mapped && IsMapRefusal(mapping.status.error)) {
     opened.mapped = false;
     mapping = Mapping::Reserve(0);

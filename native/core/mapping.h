@@ -24,6 +24,9 @@ class Mapping {
   // Reserves `length` bytes of addresses: no memory, and no access until a file is mapped there.
   static Result<std::shared_ptr<Mapping>> Reserve(uint64_t length);
 
+  // A range that is one file, all of it: see MapFile.
+  static Result<std::shared_ptr<Mapping>> OfFile(const File& file);
+
   static uint64_t PageBytes();
 
   Mapping(const Mapping&) = delete;
@@ -63,6 +66,9 @@ class Mapping {
 
  private:
   Mapping(std::byte* base, uint64_t length) : base_(base), length_(length) {}
+
+  static std::shared_ptr<Mapping> Over(void* base, uint64_t length);
+  void Add(const File& file, uint64_t length, uint64_t offset);
 
   struct MappedFile {
     uint64_t offset;

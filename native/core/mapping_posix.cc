@@ -62,6 +62,47 @@ uint64_t MostMappedFiles() {
 #endif
 }
 
+// Counts a file that is about to be mapped; false when there may be no more.
+bool CountFile() {
+  if (++mapped_files <= MostMappedFiles()) return true;
+  --mapped_files;
+  return false;
+}
+
+// Readable and writable, but private: a stray write from JavaScript makes a private copy of its
+// page; with PROT_READ alone it would kill the process.
+void* MapPrivate(const File& file, uint64_t length, void* at = nullptr, int flags = 0) {
+  return mmap(at, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | flags,
+              file.descriptor(), 0);
+}
+
+// Maps a file over a part of a reserved range.
+void* MapPrivateAt(std::byte* place, const File& file, uint64_t length) {
+#ifdef __linux__
+  // Mapped elsewhere, then moved: before Linux 6.12, mmap over what is there takes that away before
+  // it finds that it cannot map the file (ENODEV; ENOMEM where memory is not overcommitted).
+  // Another thread could map something into the hole, and lose it when the range is unmapped.
+  void* const elsewhere = MapPrivate(file, length);
+  if (elsewhere == MAP_FAILED) return MAP_FAILED;
+  void* const moved = mremap(elsewhere, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, place);
+  if (moved == MAP_FAILED) {
+    const int error = errno;
+    munmap(elsewhere, length);
+    errno = error;
+  }
+  return moved;
+#else
+  return MapPrivate(file, length, place, MAP_FIXED);
+#endif
+}
+
+// Addresses that were given up before count as free, when they are.
+template <typename Map>
+void* OrAfterUnmapping(Map map) {
+  void* const base = map();
+  return base == MAP_FAILED && errno == ENOMEM && WaitForUnmapping() ? map() : base;
+}
+
 // Why mmap failed. ENOMEM has two meanings. Where not a page can be mapped any more, it is that
 // there are too many mappings: reading files instead would only use up what is left.
 Status MapFailure() {
@@ -76,24 +117,41 @@ Status MapFailure() {
 
 }  // namespace
 
-Result<std::shared_ptr<Mapping>> Mapping::Reserve(uint64_t length) {
-  struct Reserved : Mapping {  // lets make_shared reach the private constructor
-    Reserved(std::byte* base, uint64_t length) : Mapping(base, length) {}
+std::shared_ptr<Mapping> Mapping::Over(void* base, uint64_t length) {
+  struct Owner : Mapping {  // lets make_shared reach the private constructor
+    Owner(std::byte* base, uint64_t length) : Mapping(base, length) {}
   };
+  return std::make_shared<Owner>(static_cast<std::byte*>(base), length);
+}
+
+Result<std::shared_ptr<Mapping>> Mapping::Reserve(uint64_t length) {
   if (length > std::numeric_limits<size_t>::max()) return Status::System(ENOMEM, "mmap");
-  if (length == 0) return std::shared_ptr<Mapping>(std::make_shared<Reserved>(nullptr, 0));
+  if (length == 0) return Over(nullptr, 0);
 
   // NORESERVE: a private writable mapping counts against the overcommit limit otherwise, and a
   // model larger than memory could not be opened.
-  const auto reserve = [length] {
+  void* const base = OrAfterUnmapping([length] {
     return mmap(nullptr, length, PROT_NONE, MAP_PRIVATE | MAP_ANON | MAP_NORESERVE, -1, 0);
-  };
-  void* base = reserve();
-  // Addresses that were given up before count as free, when they are.
-  if (base == MAP_FAILED && errno == ENOMEM && WaitForUnmapping()) base = reserve();
+  });
   if (base == MAP_FAILED) return MapFailure();
-  return std::shared_ptr<Mapping>(
-      std::make_shared<Reserved>(static_cast<std::byte*>(base), length));
+  return Over(base, length);
+}
+
+Result<std::shared_ptr<Mapping>> Mapping::OfFile(const File& file) {
+  const uint64_t length = file.identity().size;
+  if (length > std::numeric_limits<size_t>::max()) return Status::System(ENOMEM, "mmap");
+  if (length == 0) return Over(nullptr, 0);
+
+  if (!CountFile()) return Status::System(EMFILE, "mmap");
+  void* const base = OrAfterUnmapping([&] { return MapPrivate(file, length); });
+  if (base == MAP_FAILED) {
+    const Status failure = MapFailure();
+    --mapped_files;
+    return failure;
+  }
+  std::shared_ptr<Mapping> mapping = Over(base, length);
+  mapping->Add(file, length, 0);
+  return mapping;
 }
 
 uint64_t Mapping::PageBytes() { return static_cast<uint64_t>(sysconf(_SC_PAGESIZE)); }
@@ -109,23 +167,20 @@ Status Mapping::MapFile(const File& file, uint64_t length, uint64_t offset) {
   if (!Contains(offset, length)) return Status::System(EINVAL, "mmap");
   if (length == 0) return Status::Ok();
 
-  if (++mapped_files > MostMappedFiles()) {
-    --mapped_files;
-    return Status::System(EMFILE, "mmap");
-  }
-  // Readable and writable, but private: a stray write from JavaScript makes a private copy of its
-  // page; with PROT_READ alone it would kill the process.
-  void* const mapped = mmap(At(offset), length, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, file.descriptor(), 0);
-  if (mapped == MAP_FAILED) {
+  if (!CountFile()) return Status::System(EMFILE, "mmap");
+  if (MapPrivateAt(At(offset), file, length) == MAP_FAILED) {
     const Status failure = MapFailure();
     --mapped_files;
     return failure;
   }
+  Add(file, length, offset);
+  return Status::Ok();
+}
+
+void Mapping::Add(const File& file, uint64_t length, uint64_t offset) {
   if (!TellsResidency(file)) tells_residency_.store(false, std::memory_order_relaxed);
   const std::lock_guard one_at_a_time(mapping_files_);
   files_.push_back({offset, length, {}});
-  return Status::Ok();
 }
 
 Status Mapping::Guard() {
