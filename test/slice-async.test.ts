@@ -162,16 +162,19 @@ describe.each(Object.entries(ways))('sliceAsync of %s', (_, open) => {
   });
 
   it('leaves the event loop free', async () => {
+    const TURNS = 20;
     using container = open(largeFile);
     const tensor = container.getTensor('x');
     await tensor.sliceAsync(COLUMNS);
     const delay = monitorEventLoopDelay({ resolution: 1 });
     delay.enable();
-    const end = performance.now() + 300;
-    while (performance.now() < end) await tensor.sliceAsync([null, [null, null, 2]]);
+    const start = performance.now();
+    const isShort = () => performance.now() - start < (delay.count > TURNS ? 300 : 10_000);
+    while (isShort()) await tensor.sliceAsync([null, [null, null, 2]]);
     delay.disable();
-    expect(delay.count).toBeGreaterThan(20);
-    expect(delay.percentile(90) / 1e6).toBeLessThan(50);
+    expect(delay.count).toBeGreaterThan(TURNS);
+    // The median: single turns are late whenever the machine has something else to do.
+    expect(delay.percentile(50) / 1e6).toBeLessThan(50);
   });
 });
 
