@@ -70,7 +70,9 @@ bool CountFile() {
 }
 
 // Readable and writable, but private: a stray write from JavaScript makes a private copy of its
-// page; with PROT_READ alone it would kill the process.
+// page; with PROT_READ alone it would kill the process. NORESERVE: a private writable mapping
+// counts against the overcommit limit otherwise, and a model larger than memory could not be
+// opened.
 void* MapPrivate(const File& file, uint64_t length, void* at = nullptr, int flags = 0) {
   return mmap(at, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | flags,
               file.descriptor(), 0);
@@ -128,8 +130,6 @@ Result<std::shared_ptr<Mapping>> Mapping::Reserve(uint64_t length) {
   if (length > std::numeric_limits<size_t>::max()) return Status::System(ENOMEM, "mmap");
   if (length == 0) return Over(nullptr, 0);
 
-  // NORESERVE: a private writable mapping counts against the overcommit limit otherwise, and a
-  // model larger than memory could not be opened.
   void* const base = OrAfterUnmapping([length] {
     return mmap(nullptr, length, PROT_NONE, MAP_PRIVATE | MAP_ANON | MAP_NORESERVE, -1, 0);
   });

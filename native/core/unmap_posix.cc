@@ -45,8 +45,8 @@ struct Range {
   uint64_t done = 0;
 };
 
-// Takes the pages of a range out of memory, until `end`; whether it came to the last of them.
-bool DropPages(Range& range, Clock::time_point end) {
+// Until `end`; whether it came to the last of them.
+bool TakePagesOut(Range& range, Clock::time_point end) {
   uint64_t piece = kLeastPieceBytes;
   for (auto now = Clock::now(); range.done < range.length;) {
     if (now >= end) return false;
@@ -61,7 +61,7 @@ bool DropPages(Range& range, Clock::time_point end) {
 
 void* UnmapInPieces(void* argument) {
   const std::unique_ptr<Range> range{static_cast<Range*>(argument)};
-  DropPages(*range, Clock::time_point::max());
+  TakePagesOut(*range, Clock::time_point::max());
   munmap(range->begin, range->length);
   --under_way;
   return nullptr;
@@ -87,7 +87,7 @@ bool UnmapElsewhere(const Range& range) {
 
 void Unmap(std::byte* begin, uint64_t length) {
   Range range{begin, length};
-  const bool is_quick = length < kLargeBytes || DropPages(range, Clock::now() + kOwnTime);
+  const bool is_quick = length < kLargeBytes || TakePagesOut(range, Clock::now() + kOwnTime);
   if (is_quick || !UnmapElsewhere(range)) munmap(begin, length);
 }
 

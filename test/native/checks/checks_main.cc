@@ -22,6 +22,7 @@ constexpr Check kOtherChecks[] = {
     {"targets-on-threads", TargetsOnThreads},
     {"shared-mapping", SharedMapping},
     {"shared-range", SharedRange},
+    {"shared-unmapping", SharedUnmapping},
     {"shared-lost-pages", LostPages},
     {"shared-places", GuardedPlaces},
     {"handlers-that-leave", HandlersThatLeave},

@@ -8,6 +8,7 @@
 #include "core/gather.h"
 #include "core/memory.h"
 #include "core/page_in_job.h"
+#include "core/unmap.h"
 #include "exact.h"
 #include "expect.h"
 #include "kernels/kernels.h"
@@ -20,6 +21,8 @@ namespace {
 
 constexpr unsigned kThreads = 4;
 constexpr uint64_t kFileBytes = 64 * 4096 + 123;
+// So much that another thread may unmap it.
+constexpr uint64_t kLargeBytes = uint64_t{96} << 20;
 
 template <typename Work>
 void OnThreads(Work work) {
@@ -141,6 +144,27 @@ void SharedRange(uint64_t rounds, uint64_t seed) {
       EXPECT(std::to_integer<uint8_t>(*range.value->At(offset + at)) == PatternAt(at));
       EXPECT(PageIn(*range.value, {offset, kFileBytes}).ok());
     });
+  }
+}
+
+void SharedUnmapping(uint64_t rounds, uint64_t seed) {
+  const ScratchFile file(kFileBytes);
+  file.Resize(kLargeBytes);
+  for (uint64_t round = 0; round < rounds; round++) {
+    OnThreads([&](unsigned thread) {
+      Random random((seed + round) * kThreads + thread);
+      auto whole = Mapping::OfFile(file.file());
+      EXPECT(whole.ok() && whole.value->length() == kFileBytes);
+      auto large = Mapping::Reserve(kLargeBytes);
+      EXPECT(large.ok() && large.value->MapFile(file.file(), kLargeBytes, 0).ok());
+      // What is in memory takes longer to be unmapped than who lets go has time for.
+      EXPECT(PageIn(*large.value, {0, random.Below(kLargeBytes)}).ok());
+      large.value.reset();
+      const uint64_t at = random.Below(kFileBytes);
+      EXPECT(std::to_integer<uint8_t>(*whole.value->At(at)) == PatternAt(at));
+    });
+    WaitForUnmapping();
+    EXPECT(!WaitForUnmapping());
   }
 }
 

@@ -14,6 +14,8 @@ void SharedMapping(uint64_t rounds, uint64_t seed);
 
 // Files mapped into one range at once.
 void SharedRange(uint64_t rounds, uint64_t seed);
+// Threads that let go of large files at once, while they use others.
+void SharedUnmapping(uint64_t rounds, uint64_t seed);
 
 // A guarded file is read while it is cut short, and others are opened and closed.
 void LostPages(uint64_t rounds, uint64_t seed);
