@@ -15,7 +15,6 @@
         "native/binding_output.cc",
         "native/binding_pages.cc",
         "native/binding_range.cc",
-        "native/binding_text.cc",
         "native/binding_weak.cc",
         "native/core/direct_output_posix.cc",
         "native/core/fault_guard_posix.cc",

@@ -56,7 +56,6 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   safetensors::RegisterWeak(env, exports);
   safetensors::RegisterGuard(env, exports);
   safetensors::RegisterNames(env, exports);
-  safetensors::RegisterText(env, exports);
   safetensors::RegisterPages(env, exports);
   safetensors::RegisterGather(env, exports);
   safetensors::RegisterKernels(env, exports);

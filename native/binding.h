@@ -17,7 +17,6 @@ void RegisterHold(Napi::Env env, Napi::Object exports);     // binding_hold.cc
 void RegisterWeak(Napi::Env env, Napi::Object exports);     // binding_weak.cc
 void RegisterGuard(Napi::Env env, Napi::Object exports);    // binding_guard.cc
 void RegisterNames(Napi::Env env, Napi::Object exports);    // binding_names.cc
-void RegisterText(Napi::Env env, Napi::Object exports);     // binding_text.cc
 void RegisterPages(Napi::Env env, Napi::Object exports);    // binding_pages.cc
 void RegisterGather(Napi::Env env, Napi::Object exports);   // binding_gather.cc
 void RegisterOutput(Napi::Env env, Napi::Object exports);   // binding_output.cc

@@ -2,7 +2,7 @@ import { Container } from './container.ts';
 import { SafetensorsError } from './errors.ts';
 import { changeOf, type FileIdentity } from './identity.ts';
 import { native } from './native.ts';
-import type { OpenOptions } from './open-options.ts';
+import { type OpenOptions, openOptions } from './open-options.ts';
 import { Opening } from './opening.ts';
 import type { Storage } from './storage/storage.ts';
 import type { AnyTensor } from './tensor.ts';
@@ -77,7 +77,7 @@ export async function safeOpen(
   path: string | URL,
   options?: OpenOptions,
 ): Promise<SafetensorsFile> {
-  const opening = new Opening(path, options);
+  const opening = new Opening(path, openOptions(options));
   // Its own prefix for each: openings may overlap.
   const prefix = Buffer.allocUnsafeSlow(PREFIX_BYTES);
   try {
@@ -90,7 +90,7 @@ export async function safeOpen(
 
 /** {@link safeOpen}, on the calling thread. */
 export function safeOpenSync(path: string | URL, options?: OpenOptions): SafetensorsFile {
-  const opening = new Opening(path, options);
+  const opening = new Opening(path, openOptions(options));
   syncPrefix ??= Buffer.allocUnsafeSlow(PREFIX_BYTES);
   try {
     opening.begin(native().openSync(opening.fullPath, syncPrefix, opening.backend), syncPrefix);

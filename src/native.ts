@@ -68,15 +68,6 @@ export interface WantedFile {
   readonly textStart: number;
 }
 
-/** What was read by {@link NativeAddon.readText}. */
-export interface TextRead {
-  bytes: number;
-  /** Places that were noted. */
-  marks: number;
-  /** Whether no byte is over 0x7f. */
-  isAscii: boolean;
-}
-
 /** Sizes of files, up to the first that has none. */
 export interface FileSizes {
   sizes: number[];
@@ -136,11 +127,6 @@ export interface NativeAddon extends NativeKernels, NativeOutput {
    */
   read(handle: FileHandle, offset: number, target: Uint8Array, ahead: boolean): Promise<number>;
   readSync(handle: FileHandle, offset: number, target: Uint8Array, ahead: boolean): number;
-  /**
-   * Reads a file from its beginning, on another thread; puts down in `marks` where quotes, backslashes and
-   * bytes under 0x20 stand, as far as there is room. Nobody else may have the arrays meanwhile.
-   */
-  readText(handle: FileHandle, target: Uint8Array, marks: Int32Array): Promise<TextRead>;
   /** Nothing can be read any more; the mapping stays. */
   closeDescriptor(handle: FileHandle): void;
   /** Empties the copies and lets go of the mapping, which stays until the last buffer over it is gone or detached. */
@@ -214,6 +200,20 @@ export interface NativeAddon extends NativeKernels, NativeOutput {
     slots: Int32Array,
     keys: Int32Array,
   ): Promise<number>;
+  /** Puts down in `found` where each of `otherCount` other names is in a hash index, or -1. */
+  findNames(
+    bytes: Uint8Array,
+    starts: Int32Array,
+    ends: Int32Array,
+    count: number,
+    slots: Int32Array,
+    keys: Int32Array,
+    others: Uint8Array,
+    otherStarts: Int32Array,
+    otherEnds: Int32Array,
+    otherCount: number,
+    found: Int32Array,
+  ): void;
   /** Remembers a copy without keeping it alive, for `close` to empty. */
   noteCopy(handle: FileHandle, copy: ArrayBuffer): void;
   /**

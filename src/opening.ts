@@ -16,7 +16,7 @@ import {
   native,
   type OpenedFile,
 } from './native.ts';
-import { type CheckedOptions, type OpenOptions, openOptions } from './open-options.ts';
+import type { CheckedOptions } from './open-options.ts';
 import { checkedPath, fullPathOf } from './path.ts';
 import { storageOfMapped, storageOfRead } from './storage/file-storage.ts';
 import type { Storage } from './storage/storage.ts';
@@ -70,10 +70,10 @@ export class Opening {
   /** With its padding. */
   #header: Buffer | undefined;
 
-  constructor(path: string | URL, options?: OpenOptions, fullPath?: string) {
+  constructor(path: string | URL, options: CheckedOptions, fullPath?: string) {
     this.path = checkedPath(path);
     this.fullPath = fullPath ?? fullPathOf(this.path);
-    this.#options = openOptions(options);
+    this.#options = options;
   }
 
   get backend(): BackendChoice {

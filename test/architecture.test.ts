@@ -311,7 +311,9 @@ const LAYERS: readonly Layer[] = [
   { name: 'available-memory', files: /^paging\/available-memory\.ts$/, imports: [] },
   { name: 'abort', files: /^abort\.ts$/, imports: [] },
   { name: 'arguments', files: /^arguments\.ts$/, imports: [] },
-  { name: 'header', files: /^header\//, imports: ['native', ...BASE] },
+  { name: 'header', files: /^header\//, imports: ['scanner', 'native', ...BASE] },
+  // Compiled by itself: what others import is what came of it.
+  { name: 'scanner', files: /^scanner\//, imports: [] },
   { name: 'native', files: /^native(-kernels|-output)?\.ts$/, imports: [] },
   { name: 'layout', files: /^layout\.ts$/, imports: [] },
   { name: 'dtypes', files: /^dtypes\.ts$/, imports: [] },
@@ -365,7 +367,6 @@ const INSIDERS: Readonly<Record<string, RegExp>> = {
     /^src\/(paging\/(available-memory|pages|prefetch)|storage\/storage)\.ts$/,
   'test/thread-pool.test.ts': /^src\/(decode\/lanes|storage\/gathering)\.ts$/,
   'test/shards.test.ts': /^src\/model\/shards\.ts$/,
-  'test/model-names.test.ts': /^src\/(header\/bytes|model\/(name-finder|weight-map))\.ts$/,
   'test/save-faults.test.ts': /^src\/native\.ts$/,
   'test/convert-reading.test.ts': /^src\/(native|convert\/(tar|pickle\/trace))\.ts$/,
   'test/text.test.ts': /^src\/native\.ts$/,
@@ -392,9 +393,12 @@ function importsOf(file: string): string[] {
   const statements = text.matchAll(
     /(?:\b(?:from|import)\s+|\b(?:import|require|resolve)\s*\(\s*)'([^'\n]+)'/g,
   );
-  return Array.from(statements, ([, target]) =>
-    target.startsWith('.') ? posix.join(dirname(file), target) : target,
-  );
+  return Array.from(statements, ([, target]) => {
+    if (!target.startsWith('.')) return target;
+    const path = posix.join(dirname(file), target);
+    // AssemblyScript names modules without their extension.
+    return posix.extname(path) === '' ? `${path}.ts` : path;
+  });
 }
 
 /** What a C++ file includes, quoted or not. */
@@ -409,7 +413,8 @@ function includesOf(file: string): { target: string; quoted: boolean }[] {
   );
 }
 
-const sources = filesOf('src', /\.[cm]?[jt]sx?$/);
+/** But for what compiles src/scanner, and is no part of the package. */
+const sources = filesOf('src', /\.[cm]?[jt]sx?$/).filter((file) => !file.endsWith('/build.mjs'));
 const natives = filesOf('native', /\.(cc|h|cpp|hpp|c)$/);
 
 function layerOf(file: string): Layer {

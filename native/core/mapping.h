@@ -68,7 +68,7 @@ class Mapping {
   Mapping(std::byte* base, uint64_t length) : base_(base), length_(length) {}
 
   static std::shared_ptr<Mapping> Over(void* base, uint64_t length);
-  void Add(const File& file, uint64_t length, uint64_t offset);
+  void Add(uint64_t length, uint64_t offset, bool tells_residency);
 
   struct MappedFile {
     uint64_t offset;

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 #include <atomic>
 #include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -15,28 +17,6 @@
 
 namespace safetensors {
 namespace {
-
-// Whether mincore says which pages of a file are in memory. Since Linux 5.2 it says so only of
-// files that this process owns or may write, and of the others that all of their pages are (gVisor:
-// of any). Asked of a page far behind the end of the file, which is not.
-bool TellsResidency(const File& file) {
-#ifdef __linux__
-  // Pages of the page cache may be larger than those of the system, up to huge ones.
-  constexpr uint64_t kLargestPage = uint64_t{1} << 30;
-  const uint64_t behind = (file.identity().size / kLargestPage + 1) * kLargestPage;
-  const uint64_t page = Mapping::PageBytes();
-  void* const place = mmap(nullptr, page, PROT_READ, MAP_PRIVATE | MAP_NORESERVE, file.descriptor(),
-                           static_cast<off_t>(behind));
-  if (place == MAP_FAILED) return false;
-  unsigned char state = 1;
-  const bool known = mincore(place, page, &state) == 0;
-  munmap(place, page);
-  return known && (state & 1) == 0;
-#else
-  static_cast<void>(file);
-  return true;
-#endif
-}
 
 // Files that are mapped now, in all ranges of the process. Each takes one of the mappings that the
 // system allows a process.
@@ -73,29 +53,75 @@ bool CountFile() {
 // page; with PROT_READ alone it would kill the process. NORESERVE: a private writable mapping
 // counts against the overcommit limit otherwise, and a model larger than memory could not be
 // opened.
-void* MapPrivate(const File& file, uint64_t length, void* at = nullptr, int flags = 0) {
+void* MapPrivate(const File& file, uint64_t length, uint64_t offset = 0, void* at = nullptr,
+                 int flags = 0) {
   return mmap(at, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | flags,
-              file.descriptor(), 0);
+              file.descriptor(), static_cast<off_t>(offset));
 }
 
-// Maps a file over a part of a reserved range.
+// Whether mincore says which pages of a file are in memory; nothing, and errno, when the file cannot be
+// mapped. Since Linux 5.2 it says so only of files that this process owns or may write, and of the
+// others that all of their pages are (gVisor: of any). Asked of a page far behind the end of the
+// file, which is not.
+std::optional<bool> TellsResidency(const File& file) {
+#ifdef __linux__
+  // Pages of the page cache may be larger than those of the system, up to huge ones.
+  constexpr uint64_t kLargestPage = uint64_t{1} << 30;
+  const uint64_t behind = (file.identity().size / kLargestPage + 1) * kLargestPage;
+  const uint64_t page = Mapping::PageBytes();
+  void* const place = MapPrivate(file, page, behind);
+  if (place == MAP_FAILED) return std::nullopt;
+  unsigned char state = 1;
+  const bool known = mincore(place, page, &state) == 0;
+  munmap(place, page);
+  return known && (state & 1) == 0;
+#else
+  static_cast<void>(file);
+  return true;
+#endif
+}
+
+#ifdef __linux__
+// Whether mmap over what is there takes that away only when it has the memory that it needs: since
+// Linux 6.12.
+bool FindsMemoryFirst() {
+  static const bool finds = [] {
+    utsname system;
+    unsigned major = 0;
+    unsigned minor = 0;
+    if (uname(&system) != 0) return false;
+    const char* const end = system.release + std::strlen(system.release);
+    const auto read = std::from_chars(system.release, end, major);
+    if (read.ec != std::errc() || read.ptr == end || *read.ptr != '.') return false;
+    std::from_chars(read.ptr + 1, end, minor);
+    return std::pair{major, minor} >= std::pair{6u, 12u};
+  }();
+  return finds;
+}
+#endif
+
+// Maps a file, of which a page could be mapped elsewhere, over a part of a reserved range.
+//
+// Nothing may go wrong once what is there has been taken away: another thread could map something
+// into the hole, and lose it when the range is unmapped. That the file cannot be mapped at all
+// (ENODEV) is known by now. Where memory is not overcommitted there may be too little (ENOMEM):
+// older systems find that out too late, so that there the file is mapped elsewhere, then moved.
+// Moving takes some 0.1 ms for 4 GB, in which nobody else in the process maps anything.
 void* MapPrivateAt(std::byte* place, const File& file, uint64_t length) {
 #ifdef __linux__
-  // Mapped elsewhere, then moved: before Linux 6.12, mmap over what is there takes that away before
-  // it finds that it cannot map the file (ENODEV; ENOMEM where memory is not overcommitted).
-  // Another thread could map something into the hole, and lose it when the range is unmapped.
-  void* const elsewhere = MapPrivate(file, length);
-  if (elsewhere == MAP_FAILED) return MAP_FAILED;
-  void* const moved = mremap(elsewhere, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, place);
-  if (moved == MAP_FAILED) {
-    const int error = errno;
-    munmap(elsewhere, length);
-    errno = error;
+  if (!FindsMemoryFirst()) {
+    void* const elsewhere = MapPrivate(file, length);
+    if (elsewhere == MAP_FAILED) return MAP_FAILED;
+    void* const moved = mremap(elsewhere, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, place);
+    if (moved == MAP_FAILED) {
+      const int error = errno;
+      munmap(elsewhere, length);
+      errno = error;
+    }
+    return moved;
   }
-  return moved;
-#else
-  return MapPrivate(file, length, place, MAP_FIXED);
 #endif
+  return MapPrivate(file, length, 0, place, MAP_FIXED);
 }
 
 // Addresses that were given up before count as free, when they are.
@@ -150,7 +176,7 @@ Result<std::shared_ptr<Mapping>> Mapping::OfFile(const File& file) {
     return failure;
   }
   std::shared_ptr<Mapping> mapping = Over(base, length);
-  mapping->Add(file, length, 0);
+  mapping->Add(length, 0, TellsResidency(file).value_or(false));
   return mapping;
 }
 
@@ -168,17 +194,18 @@ Status Mapping::MapFile(const File& file, uint64_t length, uint64_t offset) {
   if (length == 0) return Status::Ok();
 
   if (!CountFile()) return Status::System(EMFILE, "mmap");
-  if (MapPrivateAt(At(offset), file, length) == MAP_FAILED) {
+  const std::optional<bool> tells_residency = TellsResidency(file);
+  if (!tells_residency || MapPrivateAt(At(offset), file, length) == MAP_FAILED) {
     const Status failure = MapFailure();
     --mapped_files;
     return failure;
   }
-  Add(file, length, offset);
+  Add(length, offset, *tells_residency);
   return Status::Ok();
 }
 
-void Mapping::Add(const File& file, uint64_t length, uint64_t offset) {
-  if (!TellsResidency(file)) tells_residency_.store(false, std::memory_order_relaxed);
+void Mapping::Add(uint64_t length, uint64_t offset, bool tells_residency) {
+  if (!tells_residency) tells_residency_.store(false, std::memory_order_relaxed);
   const std::lock_guard one_at_a_time(mapping_files_);
   files_.push_back({offset, length, {}});
 }

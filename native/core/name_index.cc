@@ -49,7 +49,9 @@ struct HalfSipHash {
   }
 };
 
-using Name = std::span<const std::byte>;
+bool Same(Name a, Name b) {
+  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size()) == 0);
+}
 
 // Hashes of several names in step: each round of one waits for the round before, but not for those
 // of the others.
@@ -78,35 +80,31 @@ size_t NameIndex::InsertDistinct() const {
   constexpr size_t kBatch = 32;
   constexpr size_t kLanes = 4;
   std::array<uint32_t, kBatch> hashes{};
-  std::array<Name, kBatch> names;
+  std::array<Name, kBatch> batch_names;
   // New memory gets its pages here, in order: at the names' places it takes several times as long.
   std::ranges::fill(slots, 0);
-  const size_t count = starts.size();
+  const size_t count = names.starts.size();
   const size_t mask = slots.size() / 2 - 1;
-  const auto name_at = [&](size_t i) {
-    return bytes.subspan(static_cast<size_t>(starts[i]), static_cast<size_t>(ends[i] - starts[i]));
-  };
-  const auto lies_in_bytes = [&](size_t i) {
-    return starts[i] >= 0 && starts[i] <= ends[i] && static_cast<size_t>(ends[i]) <= bytes.size();
-  };
   for (size_t first = 0; first < count; first += kBatch) {
     const size_t wanted = std::min(kBatch, count - first);
     size_t batch = 0;
-    for (; batch < wanted && lies_in_bytes(first + batch); ++batch) {
-      names[batch] = name_at(first + batch);
+    for (; batch < wanted && names.Has(first + batch); ++batch) {
+      batch_names[batch] = names.At(first + batch);
     }
     size_t hashed = 0;
     for (; hashed + kLanes <= batch; hashed += kLanes) {
-      HashNames<kLanes>(&names[hashed], key0, key1, &hashes[hashed]);
+      HashNames<kLanes>(&batch_names[hashed], key0, key1, &hashes[hashed]);
     }
-    for (; hashed < batch; ++hashed) HashNames<1>(&names[hashed], key0, key1, &hashes[hashed]);
+    for (; hashed < batch; ++hashed) {
+      HashNames<1>(&batch_names[hashed], key0, key1, &hashes[hashed]);
+    }
     for (size_t i = 0; i < batch; ++i) __builtin_prefetch(&slots[2 * (hashes[i] & mask)]);
     for (size_t i = 0; i < batch; ++i) {
       size_t slot = hashes[i] & mask;
       for (; slots[2 * slot] != 0; slot = (slot + 1) & mask) {
         const auto other = static_cast<size_t>(slots[2 * slot]) - 1;
         if (static_cast<uint32_t>(slots[2 * slot + 1]) != hashes[i] || other >= first + i) continue;
-        if (std::ranges::equal(name_at(other), names[i])) return first + i;
+        if (Same(names.At(other), batch_names[i])) return first + i;
       }
       slots[2 * slot] = static_cast<int32_t>(first + i + 1);
       slots[2 * slot + 1] = static_cast<int32_t>(hashes[i]);
@@ -114,6 +112,69 @@ size_t NameIndex::InsertDistinct() const {
     if (batch < wanted) return first + batch;
   }
   return count;
+}
+
+namespace {
+
+// Where a name is likely to be when those before it have been found: models repeat themselves, whatever
+// the order of the index and of what is looked for, so that two steps from place to place lead to the
+// next.
+class NextPlace {
+ public:
+  size_t Guess() const { return last_ + static_cast<size_t>(int64_t{steps_[Slot()]}); }
+
+  void Found(size_t place) {
+    const auto step = static_cast<int32_t>(place - last_);
+    steps_[Slot()] = step;
+    before_ = step_;
+    step_ = step;
+    last_ = place;
+  }
+
+ private:
+  static constexpr size_t kSteps = 256;
+
+  size_t Slot() const {
+    return (static_cast<uint32_t>(step_) * 31 + static_cast<uint32_t>(before_)) % kSteps;
+  }
+
+  std::array<int32_t, kSteps> steps_{};
+  int32_t step_ = 0;
+  int32_t before_ = 0;
+  size_t last_ = 0;
+};
+
+}  // namespace
+
+void NameIndex::Find(const Names& others, std::span<int32_t> found) const {
+  std::ranges::fill(found, -1);
+  NextPlace next;
+  for (size_t i = 0; i < found.size() && others.Has(i); ++i) {
+    const Name name = others.At(i);
+    const size_t guess = next.Guess();
+    const std::optional<size_t> place =
+        names.Has(guess) && Same(names.At(guess), name) ? guess : FindOne(name);
+    if (!place) continue;
+    found[i] = static_cast<int32_t>(*place);
+    next.Found(*place);
+  }
+}
+
+std::optional<size_t> NameIndex::FindOne(Name name) const {
+  uint32_t hash = 0;
+  HashNames<1>(&name, key0, key1, &hash);
+  const size_t pairs = slots.size() / 2;
+  size_t slot = hash & (pairs - 1);
+  // Nobody but this package has the slots; if they were full, they would be looked through once.
+  for (size_t left = pairs; left > 0 && slots[2 * slot] != 0; --left) {
+    const auto other = static_cast<size_t>(slots[2 * slot]) - 1;
+    if (static_cast<uint32_t>(slots[2 * slot + 1]) == hash && names.Has(other) &&
+        Same(names.At(other), name)) {
+      return other;
+    }
+    slot = (slot + 1) & (pairs - 1);
+  }
+  return std::nullopt;
 }
 
 }  // namespace safetensors

@@ -1,3 +1,4 @@
+import type { Scanner } from './scanner.ts';
 import { FITS } from './size.ts';
 
 /** `"":{"dtype":"U8","shape":[],"data_offsets":[0,0]}`: no entry of a tensor is shorter. */
@@ -81,6 +82,23 @@ export class Columns {
     this.#end = end;
   }
 
+  /** Adds the entries that the scanner has read: all have the size that they say. */
+  addAll(scanner: Scanner): void {
+    const { count, tiles } = scanner.exports;
+    const added = count.value;
+    const first = this.count;
+    put(this.nameStarts, scanner.nameStarts, first, added);
+    put(this.nameEnds, scanner.nameEnds, first, added);
+    put(this.dtypes, scanner.dtypes, first, added);
+    put(this.shapeStarts, scanner.shapeStarts, first, added);
+    put(this.begins, scanner.begins, first, added);
+    put(this.ends, scanner.ends, first, added);
+    this.verdicts.fill(FITS, first, first + added);
+    this.count = first + added;
+    if (tiles.value === 0 || this.begins[first] !== this.#end) this.tiles = false;
+    this.#end = this.ends[this.count - 1];
+  }
+
   /** Copies entry `from` over entry `to`. */
   move(from: number, to: number): void {
     this.tiles = false;
@@ -89,4 +107,21 @@ export class Columns {
       column[to] = column[from];
     }
   }
+}
+
+/** A few are put down one by one: what a copy costs beside its bytes is more than that. */
+const FEW = 8;
+
+/** Copies the first `count` of `from` to where `at` is in `to`. */
+export function put<Column extends Uint8Array | Int32Array | Float64Array>(
+  to: Column,
+  from: Column,
+  at: number,
+  count: number,
+): void {
+  if (count > FEW) {
+    to.set(from.subarray(0, count), at);
+    return;
+  }
+  for (let i = 0; i < count; i++) to[at + i] = from[i];
 }

@@ -1,8 +1,15 @@
 import { randomFillSync } from 'node:crypto';
-import { loadedNative } from '../native.ts';
+import { loadedNative, native } from '../native.ts';
 import { sameName } from './words.ts';
 
 const NOT_FOUND = -1;
+
+/** Where `count` names lie in their bytes. */
+interface NamePlaces {
+  readonly nameStarts: Int32Array;
+  readonly nameEnds: Int32Array;
+  readonly count: number;
+}
 
 /** Rounds that end the hash. */
 const FINAL_ROUNDS = 3;
@@ -114,6 +121,27 @@ export class NameIndex {
         return entry;
       }
     }
+  }
+
+  /** Puts down in `found` the entry of each of other names, or -1; by the addon. */
+  findAll(
+    others: Uint8Array,
+    { nameStarts, nameEnds, count }: NamePlaces,
+    found: Int32Array,
+  ): void {
+    native().findNames(
+      this.#bytes,
+      this.#starts,
+      this.#ends,
+      this.#count,
+      this.#slots,
+      this.#keys,
+      others,
+      nameStarts,
+      nameEnds,
+      count,
+      found,
+    );
   }
 
   #hash(view: DataView, start: number, end: number): number {

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { SafetensorsError } from '../errors.ts';
 import { quoteName } from '../escape.ts';
 import { LENGTH_BYTES } from './bytes.ts';
-import { CanonicalEntries, type KnownNames } from './canonical.ts';
+import { CanonicalEntries } from './canonical.ts';
 import { checkLayout } from './checks.ts';
 import { Columns } from './columns.ts';
 import { readEntry } from './entry.ts';
@@ -71,8 +71,7 @@ export function parseHeader(bytes: Buffer, options: ParseOptions): HeaderTable {
 
 /**
  * Parses and checks a header whose names are somebody else's affair: `columns` are filled with its
- * entries, then `checkNames` is called, then the layout of the data is checked. Of entries as the
- * reference writes them, `knownNames` are told while they are read.
+ * entries, then `checkNames` is called, then the layout of the data is checked.
  *
  * @throws {SafetensorsError} for every header that the format refuses
  */
@@ -82,11 +81,10 @@ export function checkHeader<Names>(
   { dataLength, path, isAscii = false }: HeaderPlace,
   rejectDuplicates: boolean,
   checkNames: NameCheck<Names>,
-  knownNames?: KnownNames,
 ): CheckedHeader<Names> {
   // First of all: the scanner relies on it, and so does whoever decodes a name.
   if (!isAscii && !isUtf8(bytes)) throw utf8Error(bytes, path);
-  const parser = new HeaderParser(bytes, columns, knownNames);
+  const parser = new HeaderParser(bytes, columns);
   try {
     const metadata = parser.scan();
     if (rejectDuplicates) checkMetadataKeys(bytes, metadata);
@@ -147,14 +145,12 @@ class HeaderParser {
   readonly #bytes: Buffer;
   readonly #scanner: JsonScanner;
   readonly #columns: Columns;
-  readonly #knownNames: KnownNames | undefined;
   #metadata: MetadataRanges | undefined;
   /** Where the name of the entry stands that is being read. */
   #nameStart = ABSENT;
   #nameEnd = ABSENT;
 
-  constructor(bytes: Buffer, columns: Columns, knownNames: KnownNames | undefined) {
-    this.#knownNames = knownNames;
+  constructor(bytes: Buffer, columns: Columns) {
     this.#bytes = bytes;
     this.#scanner = new JsonScanner(bytes);
     this.#columns = columns;
@@ -163,14 +159,16 @@ class HeaderParser {
   /** The grammar: fills the columns in the order of the header; returns where its metadata is. */
   scan(): MetadataRanges {
     const scanner = this.#scanner;
-    const canonical = new CanonicalEntries(this.#bytes, this.#columns, this.#knownNames);
+    const canonical = new CanonicalEntries(this.#bytes, this.#columns);
     scanner.expect(OPEN_BRACE, 'that opens the header');
     if (scanner.next() === CLOSE_BRACE) {
       scanner.pos++;
     } else {
       do {
-        scanner.pos = canonical.read(scanner.pos);
-        this.#item();
+        const { pos } = scanner;
+        scanner.pos = canonical.read(pos);
+        const isWhole = scanner.pos > pos && this.#bytes[scanner.pos] === CLOSE_BRACE;
+        if (!isWhole) this.#item();
       } while (scanner.more(CLOSE_BRACE));
     }
     scanner.next();

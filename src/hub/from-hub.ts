@@ -96,7 +96,7 @@ async function shardsOf(
   const text = await cache.read(index);
   const bytes = allocateHeader(text.length);
   text.copy(bytes);
-  const { files } = parseWeightMap({ bytes, isAscii: false, marks: new Int32Array(0) }, index);
+  const { files } = parseWeightMap(bytes, index);
   return files.map((name) => posix.join(posix.dirname(index), name));
 }
 

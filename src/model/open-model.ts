@@ -11,9 +11,9 @@ import { Matcher } from './matcher.ts';
 import { SafetensorsModel, type WatchedFile } from './model.ts';
 import { ModelTable } from './model-table.ts';
 import { isMapRefusal, type PlannedRange, planRange } from './range.ts';
-import { type ReadShards, ShardReader } from './shard-reader.ts';
+import { ShardReader } from './shard-reader.ts';
 import { assertVersion, checkVersion } from './version.ts';
-import { type IndexText, parseWeightMap, type WeightMap } from './weight-map.ts';
+import { parseWeightMap, shardRuns, type WeightMap } from './weight-map.ts';
 
 export interface ModelOptions extends OpenOptions {
   /**
@@ -25,9 +25,6 @@ export interface ModelOptions extends OpenOptions {
 
 /** The beginning of a single file that is read at once: the header of most. */
 const PREFIX_BYTES = 128 * 1024;
-
-/** Places that are noted in an index: a usual entry has five in some hundred bytes, few have more. */
-const BYTES_PER_MARK = 12;
 
 /**
  * Opens a model, of one file or of many: maps all of its shards into one range of addresses, and
@@ -123,7 +120,9 @@ async function openShards(
   const reader = new ShardReader(range, plan.shards, longestHeader(map), options);
   try {
     reader.start();
-    const { headers, shards } = await matched(reader, matcher);
+    // Whatever is wrong with a shard, what is wrong with the index comes first.
+    await matcher.checkIndex();
+    const { headers, shards } = await reader.matchAll(matcher);
     const table = new ModelTable(map, matcher, headers);
     const place = { byteLength: plan.byteLength, dataStart: 0, path, table };
     const storage = options.map
@@ -134,15 +133,6 @@ async function openShards(
     await reader.stop();
     native().close(range);
     throw error;
-  }
-}
-
-/** Whatever is wrong with a shard, what is wrong with the index comes first. */
-async function matched(reader: ShardReader, matcher: Matcher): Promise<ReadShards> {
-  try {
-    return await reader.matchAll(matcher);
-  } finally {
-    await matcher.checkIndex();
   }
 }
 
@@ -171,7 +161,7 @@ async function readIndex(
   path: string,
   fullPath: string,
   mostBytes: number,
-): Promise<{ text: IndexText; identity: WatchedFile['identity'] }> {
+): Promise<{ text: Buffer; identity: WatchedFile['identity'] }> {
   const addon = native();
   let opened: OpenedFile | undefined;
   try {
@@ -183,14 +173,12 @@ async function readIndex(
       throw new SafetensorsError('HEADER_TOO_LARGE', message, { path });
     }
     const bytes = allocateHeader(size);
-    const marks = new Int32Array(Math.floor(size / BYTES_PER_MARK));
-    const read = await addon.readText(handle, bytes.subarray(0, size), marks);
-    if (read.bytes < size) {
+    const read = await addon.read(handle, 0, bytes.subarray(0, size), false);
+    if (read < size) {
       const message = 'the index became shorter while it was read';
       throw new SafetensorsError('FILE_CHANGED', message, { path });
     }
-    const text = { bytes, isAscii: read.isAscii, marks: marks.subarray(0, read.marks) };
-    return { text, identity };
+    return { text: bytes, identity };
   } catch (error) {
     throw openingError(error, path);
   } finally {
@@ -200,14 +188,18 @@ async function readIndex(
 
 /** Bytes that an entry of a header takes beside its name: with large weights, and long offsets. */
 const ENTRY_BYTES = 88;
+/** Bytes that an entry of an index takes beside both names, at least. */
+const INDEX_ENTRY_BYTES = '"":"",'.length;
 /** For metadata and blanks. */
 const OTHER_BYTES = 256;
 
 /** About how many bytes the longest header of all shards has. */
-function longestHeader({ count, files, shards, nameStarts, nameEnds }: WeightMap): number {
+function longestHeader(map: WeightMap): number {
+  const { files, nameStarts, nameEnds } = map;
   const bytes = new Float64Array(files.length);
-  for (let entry = 0; entry < count; entry++) {
-    bytes[shards[entry]] += nameEnds[entry] - nameStarts[entry] + ENTRY_BYTES;
-  }
+  shardRuns(map, (shard, first, end) => {
+    const between = (end - 1 - first) * (files[shard].length + INDEX_ENTRY_BYTES);
+    bytes[shard] += nameEnds[end - 1] - nameStarts[first] - between + (end - first) * ENTRY_BYTES;
+  });
   return bytes.reduce((longest, length) => Math.max(longest, length), 0) + OTHER_BYTES;
 }

@@ -164,8 +164,7 @@ function shardsOf(text: Buffer): ReadonlySet<string> | undefined {
   try {
     const bytes = allocateHeader(text.length);
     bytes.set(text);
-    const unmarked = { bytes, isAscii: false, marks: new Int32Array(0) };
-    return new Set(parseWeightMap(unmarked, INDEX_FILE).files);
+    return new Set(parseWeightMap(bytes, INDEX_FILE).files);
   } catch {
     return undefined;
   }

@@ -171,14 +171,12 @@ export class ShardReader {
     const dataStart = this.#shards[shard].base + header.dataStart;
     if (this.#columns.fits(bytes.length)) this.#columns.clear();
     else this.#columns = new Columns(bytes.length);
-    matcher.begin(shard, this.#columns.dtypes.length);
     const { offsetOrder, metadata } = checkHeader(
       bytes,
       this.#columns,
       { dataLength, path, isAscii },
       this.#options.duplicates === 'reject',
       (_, columns) => matcher.match(bytes, columns, { shard, dataStart }),
-      matcher.knownNames,
     );
     matcher.finish(shard, this.#columns.count, offsetOrder);
     return { metadata: keptMetadata(bytes, metadata), dataStart };

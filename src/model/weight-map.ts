@@ -1,10 +1,11 @@
 import { isUtf8 } from 'node:buffer';
 import { SafetensorsError } from '../errors.ts';
 import { quoteName } from '../escape.ts';
+import { put } from '../header/columns.ts';
 import { HeaderFault } from '../header/fault.ts';
-import { CLOSE_BRACE, COLON, COMMA, JsonScanner, OPEN_BRACE, QUOTE } from '../header/json.ts';
+import { CLOSE_BRACE, COLON, JsonScanner, OPEN_BRACE, QUOTE } from '../header/json.ts';
+import { loadedScanner, ScannedText, type Scanner } from '../header/scanner.ts';
 import { firstInvalidUtf8 } from '../header/utf8.ts';
-import { plainTextEnd, sameText } from '../header/words.ts';
 import { shardNameProblem } from './shard-name.ts';
 
 /** Arrays and objects open around a field of the index. */
@@ -18,26 +19,6 @@ const FEWEST_ENTRIES = 256;
 const MOST_SHARDS = 99_999;
 
 const WEIGHT_MAP = Buffer.from('weight_map');
-const SPACE = 0x20;
-const ABSENT = -1;
-
-/** `,⏎    "` between two entries, as Python's `json.dump(…, indent=2)` writes it: two words. */
-const GAP = [Buffer.from(',\n  ').readInt32LE(), Buffer.from('  "\0').readInt32LE()] as const;
-const GAP_BYTES = 7;
-const THREE_BYTES = 0xffffff;
-
-/** The text of an index, and what is known of its bytes. */
-export interface IndexText {
-  /** From `allocateHeader`. */
-  readonly bytes: Buffer;
-  /** Whether no byte is over 0x7f. */
-  readonly isAscii: boolean;
-  /**
-   * Where quotes, backslashes and control characters stand, in order: all of them up to the last one
-   * that is here.
-   */
-  readonly marks: Int32Array;
-}
 
 /** Which tensor is in which shard, as an index has it. */
 export interface WeightMap {
@@ -48,16 +29,16 @@ export interface WeightMap {
   /** Where their names lie in `bytes`. */
   readonly nameStarts: Int32Array;
   readonly nameEnds: Int32Array;
-  /** Whether all names are in the text as they are, without an escape. */
-  readonly arePlain: boolean;
   /** Places in `files`. */
   readonly shards: Int32Array;
+  /** Entries that have another shard than the one before, the first of all too: see {@link shardRuns}. */
+  runs: Int32Array;
   /** The names of the shards, sorted. */
   readonly files: readonly string[];
 }
 
 /**
- * Reads the text of an index: a JSON object with a `weight_map`, an object whose values are names of
+ * Reads the text of an index, from `allocateHeader`: a JSON object with a `weight_map`, an object whose values are names of
  * files in the folder of the index. Whatever else is in it must be JSON, and is ignored.
  *
  * Nobody else may change the text any more. Names that appear
@@ -66,14 +47,13 @@ export interface WeightMap {
  * @throws {SafetensorsError} HEADER_UTF8, HEADER_JSON, HEADER_TOO_LARGE, DUPLICATE_KEY for a second
  *   `weight_map`, SHARD_PATH
  */
-export function parseWeightMap(text: IndexText, path: string): WeightMap {
-  const { bytes, isAscii } = text;
-  if (!isAscii && !isUtf8(bytes)) {
+export function parseWeightMap(bytes: Buffer, path: string): WeightMap {
+  if (!isUtf8(bytes)) {
     const at = firstInvalidUtf8(bytes) ?? 0;
     throw new SafetensorsError('HEADER_UTF8', `the index is not UTF-8, at byte ${at}`, { path });
   }
   try {
-    return new IndexReader(text).read();
+    return new IndexReader(bytes).read();
   } catch (fault) {
     if (!(fault instanceof HeaderFault)) throw fault;
     throw new SafetensorsError(fault.code, `${fault.message}, at byte ${fault.at}`, { path });
@@ -82,27 +62,26 @@ export function parseWeightMap(text: IndexText, path: string): WeightMap {
 
 class IndexReader {
   readonly #bytes: Buffer;
-  readonly #view: DataView;
   readonly #scanner: JsonScanner;
+  /** For entries that look as writers write them. */
+  readonly #compiled = loadedScanner();
+  readonly #text: ScannedText | undefined;
   #nameStarts: Int32Array;
   #nameEnds: Int32Array;
   #shards: Int32Array;
   #count = 0;
-  readonly #marks: Int32Array;
-  /** Marks before this one stand before what is being read. */
-  #mark = 0;
-  #arePlain = true;
+  #runs: Int32Array = new Int32Array(FEWEST_ENTRIES);
+  #runCount = 0;
   /** Names of shards and their numbers, in the order in which they come first. */
   readonly #numbers = new Map<string, number>();
-  /** The shard of the last entry, and where its name lies. */
+  /** The shard of the last entry, and where its name lies; without length if that has an escape. */
   #shard = 0;
   #shardStart = 0;
   #shardLength = 0;
 
-  constructor({ bytes, marks }: IndexText) {
-    this.#marks = marks;
+  constructor(bytes: Buffer) {
     this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#text = this.#compiled && new ScannedText(this.#compiled, bytes);
     this.#scanner = new JsonScanner(bytes);
     const most = FEWEST_ENTRIES + Math.floor(bytes.length / USUAL_ENTRY_BYTES);
     this.#nameStarts = new Int32Array(most);
@@ -143,73 +122,40 @@ class IndexReader {
       return;
     }
     do {
-      scanner.next();
-      scanner.pos = this.#plainEntries(scanner.pos);
+      this.#plainEntries();
       this.#entry();
     } while (scanner.more(CLOSE_BRACE));
   }
 
   /**
-   * Reads entries without escapes and of the shard before, as long as each is followed by another;
-   * returns where the first stands that was not read. Functions are small, so that V8 compiles them
-   * while the first index of a process is being read.
+   * Reads entries without escapes and of the shard of the last one, as long as each is followed by another;
+   * goes on from a name's quote to one, where there is a scanner that is compiled.
    */
-  #plainEntries(start: number): number {
-    let item = start;
-    for (;;) {
-      const next = this.#plainEntry(item);
-      if (next === ABSENT) return item;
-      item = next;
-    }
-  }
-
-  /** Reads the entry whose name's quote is at `item`; returns that of the next, or ABSENT. */
-  #plainEntry(item: number): number {
-    const bytes = this.#bytes;
-    const view = this.#view;
+  #plainEntries(): void {
+    const scanner = this.#scanner;
+    const compiled = this.#compiled;
+    if (compiled === undefined || this.#text === undefined || scanner.next() !== QUOTE) return;
+    const { readPlaces } = compiled.exports;
+    const start = this.#shardStart;
     const shardLength = this.#shardLength;
-    const count = this.#count;
-    if (bytes[item] !== QUOTE || count === this.#shards.length) return ABSENT;
-    const nameEnd = this.#plainEnd(item + 1);
-    let pos = nameEnd + 1;
-    if (bytes[nameEnd] !== QUOTE || bytes[pos++] !== COLON) return ABSENT;
-    if (bytes[pos] === SPACE) pos++;
-    if (bytes[pos++] !== QUOTE) return ABSENT;
-    const valueEnd = pos + shardLength;
-    if (bytes[valueEnd] !== QUOTE || !sameText(view, this.#shardStart, pos, shardLength)) {
-      return ABSENT;
-    }
-    pos = this.#nextItem(valueEnd + 1);
-    if (pos === ABSENT) return ABSENT;
-    this.#nameStarts[count] = item + 1;
-    this.#nameEnds[count] = nameEnd;
-    this.#shards[count] = this.#shard;
-    this.#count = count + 1;
-    return pos;
+    if (shardLength === 0 || shardLength > compiled.shardName.length) return;
+    compiled.shardName.set(this.#bytes.subarray(start, start + shardLength));
+    scanner.pos = this.#text.read(
+      scanner.pos,
+      (item, base) => readPlaces(item, base, shardLength),
+      () => this.#addAll(compiled),
+    );
   }
 
-  /** Where the first quote, backslash or control character stands from `start` on. */
-  #plainEnd(start: number): number {
-    const marks = this.#marks;
-    const count = marks.length;
-    let mark = this.#mark;
-    while (mark < count && marks[mark] < start) mark++;
-    this.#mark = mark;
-    return mark < count ? marks[mark] : plainTextEnd(this.#view, start);
-  }
-
-  /** Passes over a comma and white space; returns the quote of the next name, or ABSENT. */
-  #nextItem(pos: number): number {
-    const view = this.#view;
-    if (
-      view.getInt32(pos, true) === GAP[0] &&
-      (view.getInt32(pos + 4, true) & THREE_BYTES) === GAP[1]
-    ) {
-      return pos + GAP_BYTES - 1;
-    }
-    if (this.#bytes[pos] !== COMMA) return ABSENT;
-    this.#scanner.pos = pos + 1;
-    return this.#scanner.next() === QUOTE ? this.#scanner.pos : ABSENT;
+  /** Adds entries that are all of one shard. */
+  #addAll({ exports, nameStarts, nameEnds }: Scanner): void {
+    const first = this.#count;
+    const added = exports.count.value;
+    this.#count = first + added;
+    while (this.#count > this.#shards.length) this.#grow();
+    put(this.#nameStarts, nameStarts, first, added);
+    put(this.#nameEnds, nameEnds, first, added);
+    this.#shards.fill(this.#shard, first, first + added);
   }
 
   /** One entry, in any JSON. */
@@ -220,15 +166,22 @@ class IndexReader {
     if (entry === this.#shards.length) this.#grow();
     this.#nameStarts[entry] = scanner.stringStart;
     this.#nameEnds[entry] = scanner.stringEnd;
-    if (scanner.pos !== scanner.stringEnd + 1) this.#arePlain = false;
     scanner.expect(COLON, 'after a name');
     scanner.string('a string, the name of a shard');
-    this.#shard = this.#numberOf(scanner.text(), scanner.stringStart);
+    const { stringStart, stringEnd } = scanner;
+    this.#beginRun(entry, this.#numberOf(scanner.text(), stringStart));
     this.#shards[entry] = this.#shard;
-    this.#shardStart = scanner.stringStart;
     // What is unescaped is shorter than what it stands for.
-    const isPlain = scanner.pos === scanner.stringEnd + 1;
-    this.#shardLength = isPlain ? scanner.stringEnd - scanner.stringStart : 0;
+    const isPlain = scanner.pos === stringEnd + 1;
+    this.#shardLength = isPlain ? stringEnd - stringStart : 0;
+    this.#shardStart = stringStart;
+  }
+
+  #beginRun(entry: number, shard: number): void {
+    if (entry > 0 && shard === this.#shard) return;
+    this.#shard = shard;
+    if (this.#runCount === this.#runs.length) this.#runs = doubled(this.#runs);
+    this.#runs[this.#runCount++] = entry;
   }
 
   #grow(): void {
@@ -257,18 +210,31 @@ class IndexReader {
     const files = [...this.#numbers.keys()].sort();
     const places = new Int32Array(files.length);
     for (const [place, name] of files.entries()) places[this.#numbers.get(name) ?? 0] = place;
-    const shards = this.#shards;
-    const count = this.#count;
-    for (let entry = 0; entry < count; entry++) shards[entry] = places[shards[entry]];
-    return {
+    const map = {
       bytes: this.#bytes,
-      count,
+      count: this.#count,
       nameStarts: this.#nameStarts,
       nameEnds: this.#nameEnds,
-      arePlain: this.#arePlain,
-      shards,
+      shards: this.#shards,
+      runs: this.#runs.subarray(0, this.#runCount),
       files,
     };
+    shardRuns(map, (shard, first, end) => map.shards.fill(places[shard], first, end));
+    return map;
+  }
+}
+
+/**
+ * The entries `[first, end)` that follow each other and have the same shard: what is asked of the entries of
+ * each shard need not look at all of them.
+ */
+export function shardRuns(
+  { runs, shards, count }: Pick<WeightMap, 'runs' | 'shards' | 'count'>,
+  visit: (shard: number, first: number, end: number) => void,
+): void {
+  for (let run = 0; run < runs.length; run++) {
+    const end = run + 1 < runs.length ? runs[run + 1] : count;
+    visit(shards[runs[run]], runs[run], end);
   }
 }
 

@@ -50,7 +50,7 @@ export async function readRemoteModel(
   if (text === undefined) return undefined;
   const bytes = allocateHeader(text.length);
   text.copy(bytes);
-  const map = parseWeightMap({ bytes, isAscii: false, marks: new Int32Array(0) }, path);
+  const map = parseWeightMap(bytes, path);
   const headers = await readAll(map.files, asked, options, maxHeaderBytes);
   const tensors = new Map<string, RemoteTensor & { shard: string }>();
   for (let entry = 0; entry < map.count; entry++) {

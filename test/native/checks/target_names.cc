@@ -39,7 +39,8 @@ void Names(Input input) {
   const auto key1 = input.Take<uint32_t>();
   const Exact<std::byte> bytes(length);
   bytes.FillFrom(input.Rest());
-  const NameIndex index{bytes.span(), starts.span(), ends.span(), slots.span(), key0, key1};
+  const safetensors::Names names{bytes.span(), starts.span(), ends.span()};
+  const NameIndex index{names, slots.span(), key0, key1};
   const size_t added = index.InsertDistinct();
 
   std::set<std::string_view> seen;
@@ -58,6 +59,19 @@ void Names(Input input) {
     if (number != 0) EXPECT(found.insert(number).second);
   }
   for (size_t i = 0; i < added; i++) EXPECT(found.contains(static_cast<int32_t>(i + 1)));
+
+  // Those that were added are found, and so is one that is the same as one of them; then whatever the
+  // slots hold.
+  const Exact<int32_t> places(count);
+  index.Find(names, places.span());
+  for (size_t i = 0; i < added; i++) EXPECT(places.data()[i] == static_cast<int32_t>(i));
+  if (added < count && names.Has(added)) {
+    const int32_t same = places.data()[added];
+    EXPECT(same >= 0 && std::ranges::equal(names.At(static_cast<size_t>(same)), names.At(added)));
+  }
+  for (int32_t& slot : slots.span()) slot = static_cast<int32_t>(key0 * 31 + key1) >> (slot & 31);
+  index.Find(names, places.span());
+  for (const int32_t place : places.span()) EXPECT(place < static_cast<int32_t>(count));
 }
 
 }  // namespace safetensors::test

@@ -12,8 +12,8 @@ namespace safetensors::test {
 void Gathering(Input input);    // AreWithin, Gather, GatherMapped; Cursor and ForEachPart by those
 void Kernels(Input input);      // the kernels of decoding and encoding, of every set
 void Blocks(Input input);       // DecodeTiles, DecodeMxfp4; the scaled kernels
-void Names(Input input);        // NameIndex::InsertDistinct
-void Texts(Input input);        // AsciiEnd, TextMarker
+void Names(Input input);        // NameIndex
+void Texts(Input input);        // AsciiEnd
 void Ranges(Input input);       // Mapping::Reserve, MapFile, Contains; PageIn, ReadAhead,
                                 // ResidentBytes, DropPages
 void PagingIn(Input input);     // PageInJob
