@@ -1,4 +1,4 @@
-// guard, keepGuard, lostIn, lostAt, noteLost: pages that mapped files lose.
+// guard, keepGuard, lostIn, anyLost, lostAt, noteLost: pages that mapped files lose.
 #include "file_handle.h"
 
 namespace safetensors {
@@ -43,6 +43,11 @@ Napi::Value LostIn(const Napi::CallbackInfo& info) {
   return WrapPlace(info.Env(), mapping->LostFrom(*begin, *end - *begin));
 }
 
+// anyLost(): boolean
+Napi::Value AnyLost(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), GuardedRange::any_lost());
+}
+
 // lostAt(memory: Uint8Array): number | undefined
 Napi::Value LostAt(const Napi::CallbackInfo& info) {
   if (!IsUint8Array(info[0])) return ThrowBadArgument(info.Env(), "lostAt(memory)");
@@ -70,6 +75,7 @@ void RegisterGuard(Napi::Env env, Napi::Object exports) {
   exports.Set("guard", Napi::Function::New(env, Guard, "guard"));
   exports.Set("keepGuard", Napi::Function::New(env, KeepGuard, "keepGuard"));
   exports.Set("lostIn", Napi::Function::New(env, LostIn, "lostIn"));
+  exports.Set("anyLost", Napi::Function::New(env, AnyLost, "anyLost"));
   exports.Set("lostAt", Napi::Function::New(env, LostAt, "lostAt"));
   exports.Set("noteLost", Napi::Function::New(env, NoteLostAt, "noteLost"));
 }

@@ -157,7 +157,9 @@ export interface NativeAddon extends NativeKernels, NativeOutput {
    * bytes of the mapping. Of guarded mappings only.
    */
   lostIn(source: FileHandle | MappingHold, begin: number, end: number): number | undefined;
-  /** The same for memory, whosever it is; in bytes of the file. */
+  /** Whether any mapping of the process has ever lost a page. */
+  anyLost(): boolean;
+  /** The same as {@link lostIn} for memory, whosever it is; in bytes of the file. */
   lostAt(memory: Uint8Array): number | undefined;
   /** The system refused to read the first byte of `memory` (EFAULT): it is lost from now on. */
   noteLost(memory: Uint8Array): void;

@@ -329,6 +329,7 @@ const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
   convert: ['node:buffer', 'node:fs/promises', 'node:path', 'node:util', 'node:zlib'],
   shards: ['node:util'],
   steps: ['node:timers/promises'],
+  source: ['node:util'],
   'direct-file': ['node:fs/promises'],
   'atomic-file': ['node:crypto', 'node:fs', 'node:fs/promises', 'node:os', 'node:path'],
   write: ['node:fs/promises', 'node:os', 'node:timers/promises', 'node:util'],

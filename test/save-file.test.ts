@@ -312,10 +312,21 @@ describe('refuses, and leaves everything as it was', () => {
 
   it('data that says that its buffer is something else', async () => {
     const { folder, path } = target('file');
-    const data = Object.defineProperty(new Uint8Array(4), 'buffer', { value: [] });
-    const error = await thrownBy(() => saveFile({ a: { dtype: 'U8', shape: [4], data } }, path));
+    const data = Object.defineProperty(new Uint8Array(100), 'buffer', { value: [] });
+    const error = await thrownBy(() => saveFile({ a: { dtype: 'U8', shape: [100], data } }, path));
     expect(error).toBeInstanceOf(TypeError);
     expect(error.message).toMatch(/^data: expected an array over a buffer/);
+    expectFiles(folder, 'model.safetensors');
+  });
+
+  it('a few bytes whose buffer is moved while they are written', async () => {
+    const { folder, path } = target('file');
+    const data = new Uint8Array(16);
+    const before = bytesOf(64 * MEGABYTE);
+    const saving = saveFile({ before, data: { dtype: 'U8', shape: [16], data } }, path);
+    structuredClone(data.buffer, { transfer: [data.buffer] });
+    const error = await thrownBy(() => saving);
+    expect(error).toBeInstanceOf(TypeError);
     expectFiles(folder, 'model.safetensors');
   });
 

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import {
@@ -5,16 +7,18 @@ import {
   deserialize,
   type SerializeOptions,
   safeOpenSync,
+  saveFile,
   serialize,
   type TensorLike,
   type TensorsLike,
 } from '../src/index.ts';
 import { ALL_DTYPES, buildFile, patternBytes, tensorBytes } from './support/build.ts';
 import { thrownBy } from './support/errors.ts';
-import { fileMaker } from './support/temporary.ts';
+import { fileMaker, temporaryFolder } from './support/temporary.ts';
 import { DATA_ELEMENTS, expectContents } from './support/values.ts';
 
 const makeFile = fileMaker();
+const root = temporaryFolder();
 
 const one = { dtype: 'U8', shape: [1], data: new Uint8Array([7]) } as const;
 
@@ -105,6 +109,34 @@ describe('tensors', () => {
       expectContents(deserialize(file).getTensor('t'), bytes);
     }
   });
+
+  it.each(ALL_DTYPES)(
+    'of %s: arrays of few bytes, which are copied, and of more',
+    async (dtype) => {
+      const { array: Own, bytes: step } = DATA_ELEMENTS[dtype];
+      const arrayOf = (bytes: Uint8Array, offset: number) => {
+        const buffer = new ArrayBuffer(offset + bytes.length);
+        new Uint8Array(buffer, offset).set(bytes);
+        return Reflect.construct(Own, [buffer, offset, bytes.length / step]) as ArrayBufferView;
+      };
+      // NaNs of all kinds are among the bytes. 8 × 8 bytes are the most that are copied.
+      const tensors = Array.from({ length: 40 }, (_, i) => {
+        const shape = [8, 1 + (i % 11)];
+        const bytes = patternBytes(tensorBytes(dtype, shape), i);
+        if (i % 3 === 0) bytes.fill(0xff);
+        const name = `t${String(i).padStart(2, '0')}`;
+        return { name, shape, bytes, data: arrayOf(bytes, i % 5 === 0 ? 8 : 0) };
+      });
+      const named = Object.fromEntries(
+        tensors.map(({ name, shape, data }) => [name, { dtype, shape, data }]),
+      );
+      const path = join(root, `${dtype}.safetensors`);
+      await saveFile(named, path, { fsync: false });
+      expect(readFileSync(path)).toEqual(Buffer.from(serialize(named)));
+      const file = deserialize(readFileSync(path));
+      for (const { name, bytes } of tensors) expectContents(file.getTensor(name), bytes);
+    },
+  );
 
   it('of F16: a Float16Array', ({ skip }) => {
     const Float16Array = Reflect.get(globalThis, 'Float16Array');

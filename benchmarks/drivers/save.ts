@@ -13,10 +13,13 @@ import { safeOpen, saveFile, type TensorLike, type TensorsLike } from 'safetenso
 import { BLOCK_BYTES, blockModel } from '../models/blocks.ts';
 import { deepSeekV3 } from '../models/deepseek-v3.ts';
 import { checksumOfFile } from './checksums.ts';
+import { collectGarbage } from './heap.ts';
 import { costOf } from './memory.ts';
 import type { SaveResult } from './results.ts';
 
 async function save(tensors: TensorsLike, path: string, mode: string): Promise<SaveResult> {
+  // What making the tensors left behind is not what saving them costs.
+  collectGarbage();
   const cost = await costOf(() => saveFile(tensors, path, { fsync: mode === 'durable' }));
   const checksum = await checksumOfFile(path);
   rmSync(path);

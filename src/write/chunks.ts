@@ -1,6 +1,6 @@
 import type { CheckedTensor } from './inputs.ts';
 import type { FilePlan } from './plan.ts';
-import { type ByteSource, ViewSource } from './source.ts';
+import { type ByteSource, FEW_BYTES, ViewSource } from './source.ts';
 
 /**
  * Bytes written at once. Measured on ext4: pieces of 1 to 32 MiB are about equally fast, and a signal
@@ -76,24 +76,65 @@ function nextMultiple(position: number): number {
 }
 
 /**
- * Bytes `[from, to)` of a chunk, without copying; those that are not in memory are read. They are there when
- * this resolves, and may be emptied as soon as anything else runs: see {@link assertThere}.
+ * Bytes `[from, to)` of a chunk, without copying but where they are few; those that are not in memory are read.
+ * They are there when this resolves, and may be emptied as soon as anything else runs: see {@link assertThere}.
  */
 export async function viewsOf({ parts }: Chunk, from: number, to: number): Promise<Uint8Array[]> {
-  const views: Uint8Array[] = [];
+  const views = new Views(parts.length);
   let partStart = 0;
   for (const { source, begin, end } of parts) {
     const last = Math.min(end, begin + to - partStart);
     for (let at = begin + Math.max(0, from - partStart); at < last; ) {
+      if (views.addFew(source, at, last)) break;
       const soon = source.bytesSoon(at, last);
       const bytes = soon instanceof Promise ? await soon : soon;
-      views.push(bytes);
+      views.add(bytes);
       at += bytes.length;
     }
     partStart += end - begin;
     if (partStart >= to) break;
   }
-  return views;
+  return views.all();
+}
+
+/** Views that follow each other; those of few bytes are copied, and become one where they are neighbours. */
+class Views {
+  readonly #all: Uint8Array[] = [];
+  readonly #most: number;
+  /** Copies, those up to `#begin` in views already. */
+  #copies: Uint8Array | undefined;
+  #begin = 0;
+  #end = 0;
+
+  /** Of so many parts, at most. */
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** Adds bytes `[begin, end)` of a source if they are few: whether it did. */
+  addFew(source: ByteSource, begin: number, end: number): boolean {
+    if (source.copyFew === undefined || end - begin > FEW_BYTES) return false;
+    this.#copies ??= new Uint8Array(this.#most * FEW_BYTES);
+    if (!source.copyFew(this.#copies, this.#end, begin, end)) return false;
+    this.#end += end - begin;
+    return true;
+  }
+
+  add(bytes: Uint8Array): void {
+    this.#addCopies();
+    this.#all.push(bytes);
+  }
+
+  all(): Uint8Array[] {
+    this.#addCopies();
+    return this.#all;
+  }
+
+  #addCopies(): void {
+    if (this.#copies === undefined || this.#end === this.#begin) return;
+    this.#all.push(this.#copies.subarray(this.#begin, this.#end));
+    this.#begin = this.#end;
+  }
 }
 
 /**

@@ -25,7 +25,8 @@ export function serialize(tensors: TensorsLike, options?: SerializeOptions): Uin
   const file = new Uint8Array(byteLength);
   file.set(header);
   for (const [i, { source }] of sorted.entries()) {
-    for (let done = 0; done < source.byteLength; ) {
+    const isCopied = source.copyFew?.(file, positions[i], 0, source.byteLength) ?? false;
+    for (let done = isCopied ? source.byteLength : 0; done < source.byteLength; ) {
       const bytes = source.bytes(done, source.byteLength);
       file.set(bytes, positions[i] + done);
       done += bytes.length;

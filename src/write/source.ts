@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import { SafetensorsError } from '../errors.ts';
 import { loadedNative } from '../native.ts';
 import { lostMessage } from '../paging/paging-error.ts';
@@ -21,14 +22,22 @@ export interface ByteSource {
   bytes(begin: number, end: number): Uint8Array;
   /** As {@link bytes}, but what has to be read is read on another thread. */
   bytesSoon(begin: number, end: number): Uint8Array | Promise<Uint8Array>;
+  /**
+   * Copies bytes `[begin, end)` to where `at` is in `target`, if that costs less than {@link bytes}: whether it
+   * did.
+   * @throws as {@link bytes} does
+   */
+  copyFew?(target: Uint8Array, at: number, begin: number, end: number): boolean;
   /** All of its bytes, read on other threads; `undefined` where they need not be read for {@link bytes}. */
   load(signal: AbortSignal | undefined): Promise<ByteSource> | undefined;
   /** Where byte `at` is in the file. */
   fileAt(at: number): FilePlace | undefined;
   /**
-   * Makes sure that what has been read was what the file has: see {@link Storage.assertIntact}.
+   * Makes sure that memory of the caller's is still there, and that what has been read was what the file has: see
+   * {@link Storage.assertIntact}.
    * @param hold On the storage, where that may have been closed meanwhile
    * @throws {SafetensorsError} FILE_CHANGED
+   * @throws {TypeError} when the memory is no longer there
    */
   assertIntact(hold?: Hold): void;
 }
@@ -107,6 +116,29 @@ class LoadedSource implements ByteSource {
   assertIntact(): void {}
 }
 
+/**
+ * As many bytes as V8 keeps in a typed array itself. It would make an ArrayBuffer for them, which then stays as
+ * long as the array does, if it was asked for one.
+ */
+export const FEW_BYTES = 64;
+
+/** Where few bytes are on their way, as any typed array has them. */
+const few = new Uint8Array(FEW_BYTES);
+const FEW: ReadonlyMap<string, { set(from: ArrayLike<never>): void }> = new Map(
+  [
+    few,
+    new Int8Array(few.buffer),
+    new Int16Array(few.buffer),
+    new Uint16Array(few.buffer),
+    new Int32Array(few.buffer),
+    new Uint32Array(few.buffer),
+    new Float32Array(few.buffer),
+    new Float64Array(few.buffer),
+    new BigInt64Array(few.buffer),
+    new BigUint64Array(few.buffer),
+  ].map((array) => [array[Symbol.toStringTag], array]),
+);
+
 /** Memory that the caller has. */
 export class ViewSource implements ByteSource {
   readonly byteLength: number;
@@ -126,13 +158,8 @@ export class ViewSource implements ByteSource {
   }
 
   bytes(begin: number, end: number): Uint8Array {
-    const { buffer, byteOffset, byteLength } = this.#view;
-    if (byteLength !== this.byteLength) {
-      throw new TypeError(
-        `data: expected ${this.byteLength} bytes until they are written, found ${byteLength}: ` +
-          'its buffer was moved, resized or closed',
-      );
-    }
+    this.#assertThere();
+    const { buffer, byteOffset } = this.#view;
     const bytes = new Uint8Array(buffer, byteOffset + begin, end - begin);
     if (bytes.length === end - begin) return bytes;
     throw new TypeError('data: expected an array over a buffer, found one whose `buffer` is none');
@@ -140,6 +167,20 @@ export class ViewSource implements ByteSource {
 
   bytesSoon(begin: number, end: number): Uint8Array {
     return this.bytes(begin, end);
+  }
+
+  /** Of arrays that begin with their buffer, as those do that V8 has not made one for. */
+  copyFew(target: Uint8Array, at: number, begin: number, end: number): boolean {
+    const view = this.#view;
+    if (this.byteLength > FEW_BYTES || !types.isTypedArray(view) || view.byteOffset > 0)
+      return false;
+    const same = FEW.get(view[Symbol.toStringTag]);
+    if (same === undefined) return false;
+    this.#assertThere();
+    // Between arrays of one kind bytes are copied, whatever numbers they are.
+    same.set(view as unknown as ArrayLike<never>);
+    for (let i = begin; i < end; i++) target[at + i - begin] = few[i];
+    return true;
   }
 
   load(): undefined {}
@@ -150,9 +191,21 @@ export class ViewSource implements ByteSource {
 
   /** The memory may be that of a mapped file: `data` of a tensor goes wherever callers pass it. */
   assertIntact(): void {
+    this.#assertThere();
+    const addon = loadedNative();
+    if (!addon?.anyLost()) return;
     const { buffer, byteOffset, byteLength } = this.#view;
-    const lost = loadedNative()?.lostAt(new Uint8Array(buffer, byteOffset, byteLength));
+    const lost = addon.lostAt(new Uint8Array(buffer, byteOffset, byteLength));
     if (lost !== undefined) throw new SafetensorsError('FILE_CHANGED', lostMessage(lost));
+  }
+
+  #assertThere(): void {
+    const { byteLength } = this.#view;
+    if (byteLength === this.byteLength) return;
+    throw new TypeError(
+      `data: expected ${this.byteLength} bytes until they are written, found ${byteLength}: ` +
+        'its buffer was moved, resized or closed',
+    );
   }
 }
 

@@ -7,7 +7,7 @@ export type Steps<T> = Generator<void, T, void>;
 export const STEP_TENSORS = 256;
 
 /** For so long, steps are done one right after another: then other work of the event loop has its turn. */
-const TURN_MS = 5;
+const TURN_MS = 2;
 
 /** All steps at once. */
 export function atOnce<T>(steps: Steps<T>): T {

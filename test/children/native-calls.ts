@@ -179,6 +179,7 @@ const CALLS: Record<string, () => unknown[]> = {
   guard: () => [addon.openSync(path, bytes(8), 'mmap').handle, random.once(2)],
   keepGuard: () => [],
   lostIn: () => [handle(), 0, BYTES],
+  anyLost: () => [],
   lostAt: () => [bytes(8)],
   noteLost: () => [bytes(8)],
   startPageIn: () => [handle(), Float64Array.of(0, BYTES), 2],
