@@ -1,5 +1,5 @@
-// indexNames, indexNamesAsync, findNames: the names of a header, which TypeScript has found there, into
-// a hash index, and to their places in one.
+// indexNames, indexNamesAsync, findNames: the names of a header, which TypeScript has found there,
+// into a hash index, and to their places in one.
 #include <bit>
 
 #include "binding.h"

@@ -59,10 +59,10 @@ void* MapPrivate(const File& file, uint64_t length, uint64_t offset = 0, void* a
               file.descriptor(), static_cast<off_t>(offset));
 }
 
-// Whether mincore says which pages of a file are in memory; nothing, and errno, when the file cannot be
-// mapped. Since Linux 5.2 it says so only of files that this process owns or may write, and of the
-// others that all of their pages are (gVisor: of any). Asked of a page far behind the end of the
-// file, which is not.
+// Whether mincore says which pages of a file are in memory; nothing, and errno, when the file
+// cannot be mapped. Since Linux 5.2 it says so only of files that this process owns or may write,
+// and of the others that all of their pages are (gVisor: of any). Asked of a page far behind the
+// end of the file, which is not.
 std::optional<bool> TellsResidency(const File& file) {
 #ifdef __linux__
   // Pages of the page cache may be larger than those of the system, up to huge ones.

@@ -116,9 +116,9 @@ size_t NameIndex::InsertDistinct() const {
 
 namespace {
 
-// Where a name is likely to be when those before it have been found: models repeat themselves, whatever
-// the order of the index and of what is looked for, so that two steps from place to place lead to the
-// next.
+// Where a name is likely to be when those before it have been found: models repeat themselves,
+// whatever the order of the index and of what is looked for, so that two steps from place to place
+// lead to the next.
 class NextPlace {
  public:
   size_t Guess() const { return last_ + static_cast<size_t>(int64_t{steps_[Slot()]}); }

@@ -60,8 +60,8 @@ void Names(Input input) {
   }
   for (size_t i = 0; i < added; i++) EXPECT(found.contains(static_cast<int32_t>(i + 1)));
 
-  // Those that were added are found, and so is one that is the same as one of them; then whatever the
-  // slots hold.
+  // Those that were added are found, and so is one that is the same as one of them; then whatever
+  // the slots hold.
   const Exact<int32_t> places(count);
   index.Find(names, places.span());
   for (size_t i = 0; i < added; i++) EXPECT(places.data()[i] == static_cast<int32_t>(i));
