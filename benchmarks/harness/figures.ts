@@ -190,6 +190,8 @@ export const FIGURES: readonly [heading: string, rows: readonly Figure[]][] = [
           { missed: INDEX_OF_A_MODEL },
         ],
         ['open-first', '… the first of a process', { missed: INDEX_OF_A_MODEL }],
+        ['open-indexed-further', '… against the reference and `json.load` of the index'],
+        ['open-indexed-first', '… the first of a process'],
         [
           'heap-gcs-node22',
           '… full garbage collections with views of all, beside a large heap, Node 22 and later',

@@ -25,7 +25,11 @@ export class CanonicalEntries {
   read(start: number): number {
     const scanner = this.#scanner;
     if (scanner === undefined || this.#text === undefined) return start;
-    const { readEntries, beginEntries } = scanner.exports;
-    return this.#text.read(start, readEntries, () => this.#columns.addAll(scanner), beginEntries);
+    const { exports } = scanner;
+    return this.#text.read(start, {
+      begin: exports.beginEntries,
+      read: exports.readEntries,
+      take: () => this.#columns.addAll(scanner),
+    });
   }
 }

@@ -104,8 +104,15 @@ function loadScanner(): Scanner | null {
   }
 }
 
-/** Reads from an address on, which has `base` less than the text; returns where it stopped. */
-export type ScanPiece = (item: number, base: number) => number;
+/** What is read of a text, item by item. */
+export interface Scan {
+  /** The piece is another one from now on. */
+  begin(): void;
+  /** Reads items from an address on, which has `base` less than their place in the text; returns where it stopped. */
+  read(address: number, base: number): number;
+  /** Takes what has been read over from the scanner. */
+  take(): void;
+}
 
 /** A text that the scanner gets piece by piece. */
 export class ScannedText {
@@ -120,23 +127,20 @@ export class ScannedText {
     this.#bytes = bytes;
   }
 
-  /**
-   * Reads items from `start` on with `scan`, as many as it can, which `take` is told of; returns where the
-   * first is that was not read. `begin` is called whenever the piece is another one.
-   */
-  read(start: number, scan: ScanPiece, take: () => void, begin?: () => void): number {
+  /** Reads items from `start` on, as many as it can; returns where the first is that was not read. */
+  read(start: number, scan: Scan): number {
     const text = this.#scanner.exports.TEXT.value;
     let item = start;
     for (;;) {
       if (item < this.#start || item >= this.#usable) {
         this.#load(item);
-        begin?.();
+        scan.begin();
       }
       const base = this.#start - text;
-      const next = scan(item - base, base) + base;
+      const next = scan.read(item - base, base) + base;
       // An item that stops it costs another look: pieces and columns that are full stop it too.
       if (next === item) return item;
-      take();
+      scan.take();
       item = next;
     }
   }

@@ -135,16 +135,15 @@ class IndexReader {
     const scanner = this.#scanner;
     const compiled = this.#compiled;
     if (compiled === undefined || this.#text === undefined || scanner.next() !== QUOTE) return;
-    const { readPlaces } = compiled.exports;
     const start = this.#shardStart;
     const shardLength = this.#shardLength;
     if (shardLength === 0 || shardLength > compiled.shardName.length) return;
     compiled.shardName.set(this.#bytes.subarray(start, start + shardLength));
-    scanner.pos = this.#text.read(
-      scanner.pos,
-      (item, base) => readPlaces(item, base, shardLength),
-      () => this.#addAll(compiled),
-    );
+    scanner.pos = this.#text.read(scanner.pos, {
+      begin: () => {},
+      read: (address, base) => compiled.exports.readPlaces(address, base, shardLength),
+      take: () => this.#addAll(compiled),
+    });
   }
 
   /** Adds entries that are all of one shard. */
