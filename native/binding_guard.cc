@@ -45,7 +45,7 @@ Napi::Value LostIn(const Napi::CallbackInfo& info) {
 
 // anyLost(): boolean
 Napi::Value AnyLost(const Napi::CallbackInfo& info) {
-  return Napi::Boolean::New(info.Env(), GuardedRange::any_lost());
+  return Napi::Boolean::New(info.Env(), AnyFaults());
 }
 
 // lostAt(memory: Uint8Array): number | undefined

@@ -2,6 +2,7 @@
  * The fast path of the header, which reads an entry by what the entries before it said, against the
  * full grammar: every change of one byte, in every place, must have the same outcome in both.
  */
+import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { SafetensorsError } from '../src/errors.ts';
 import { allocateHeader } from '../src/header/bytes.ts';
@@ -57,11 +58,11 @@ function inFullGrammar(header: Buffer, colons: readonly number[]): Buffer {
 }
 
 /** The tensors, or the code and the tensor of the error. */
-function outcome(header: Buffer): unknown {
+function outcome(header: Buffer, dataLength = DATA_BYTES): unknown {
   const bytes = allocateHeader(header.length);
   header.copy(bytes);
   try {
-    const table = parseHeader(bytes, { dataLength: DATA_BYTES, duplicates: 'reject' });
+    const table = parseHeader(bytes, { dataLength, duplicates: 'reject' });
     const { begins, ends } = table.columns;
     return Array.from({ length: table.count }, (_, entry) => [
       table.name(entry),
@@ -138,5 +139,53 @@ it('agrees with the full grammar wherever the header ends', () => {
   for (let end = 0; end < header.length; end++) {
     const [code] = outcome(header.subarray(0, end)) as [string];
     expect(code, `${end} bytes`).toMatch(/HEADER_(JSON|UTF8)$/);
+  }
+});
+
+const anyNumber = fc.oneof(
+  fc.constantFrom('0', '1', '2', '3', '8'),
+  fc.constantFrom(
+    ...['', '00', '01', '-1', '1.0', '1e1', '12345678', '123456789', '1234567890123456'],
+    ...['9007199254740991', '9007199254740992', '12345678901234567', '18446744073709551616'],
+  ),
+);
+const anyDtype = fc.constantFrom(
+  ...['U8', 'F32', 'C64', 'BOOL', 'F4', 'F6_E2M3', 'F8_E4M3FNUZ'],
+  ...['', 'U', 'u8', 'U88', 'F8_E4M3FNUZ_', 'F8_E4M3FNUZ_LONG', 'Ü8', 'U8\\u0000'],
+);
+const anyEntry = fc.record({
+  name: fc.constantFrom('', 'a', 'b', '__metadata__', '__metadata_', 'a long name of a tensor'),
+  dtype: anyDtype,
+  shape: fc.array(anyNumber, { maxLength: 3 }),
+  bytes: fc.option(anyNumber, { nil: undefined }),
+});
+
+/** As many bytes as shape and dtype say, most of the time. */
+function bytesIn(dtype: string, shape: readonly string[]): number {
+  const bits = { U8: 8, F32: 32, C64: 64, BOOL: 8, F4: 4, F6_E2M3: 6, F8_E4M3FNUZ: 8 }[dtype] ?? 0;
+  return shape.reduce((product, dimension) => product * Number(dimension), bits) / 8;
+}
+
+it('agrees with the full grammar on entries of whatever is there at the limits', () => {
+  const verdicts = new Set<string>();
+  fc.assert(
+    fc.property(fc.array(anyEntry, { minLength: 1, maxLength: 4 }), (entries) => {
+      let end = 0;
+      const items = entries.map(({ name, dtype, shape, bytes }) => {
+        const begin = end;
+        end += bytes === undefined ? bytesIn(dtype, shape) : Number(bytes);
+        return `"${name}":{"dtype":"${dtype}","shape":[${shape}],"data_offsets":[${begin},${end}]}`;
+      });
+      const header = Buffer.from(`{${items.join(',')}}`);
+      const dataLength = Number.isSafeInteger(end) && end >= 0 ? end : 0;
+      const fast = outcome(header, dataLength);
+      const full = outcome(inFullGrammar(header, colonsOf(header)), dataLength);
+      expect(fast, header.toString()).toEqual(full);
+      verdicts.add(Array.isArray(fast) && typeof fast[0] === 'string' ? fast[0] : 'accepted');
+    }),
+    { numRuns: 5000 },
+  );
+  for (const verdict of ['accepted', 'UNKNOWN_DTYPE', 'HEADER_JSON', 'OVERFLOW', 'DUPLICATE_KEY']) {
+    expect([...verdicts].join(' ')).toContain(verdict);
   }
 });

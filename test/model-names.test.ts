@@ -153,3 +153,17 @@ it('refuses a name that is twice in the index, for two shards that both have it'
   const error = await thrownBy(() => openModel(folder));
   expect(error).toMatchObject({ code: 'ERR_SAFETENSORS_DUPLICATE_KEY', tensor: 'b' });
 });
+
+it('lets the last of two entries count, and expects none where the index has no entry any more', async () => {
+  const file = shardOf(0);
+  const inHeader = [0, 2, 4, 6, 7, 1, 3, 5].map((i) => u8(`n${i}`, i));
+  const inIndex = [0, 0, 1, 2, 3, 4, 5, 6, 7].map((i) => [`n${i}`, file] as const);
+  const folder = writeModel(newFolder(), {
+    shards: { [file]: inHeader },
+    index: `{"weight_map":{${inIndex.map(([name, shard]) => `"${name}":"${shard}"`).join(',')}}}`,
+  });
+  using model = await openModel(folder, { duplicates: 'last-wins' });
+  expect(model.keys().map((name) => [name, model.getTensor(name).bytes[0]])).toEqual(
+    Array.from({ length: 8 }, (_, i) => [`n${i}`, i]),
+  );
+});

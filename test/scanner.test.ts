@@ -8,6 +8,7 @@ import { expect, it } from 'vitest';
 import { deserialize, openModel, type TensorInfo } from '../src/index.ts';
 import { rawFile } from './support/build.ts';
 import { childCommand, runCommand } from './support/child.ts';
+import { thrownBy } from './support/errors.ts';
 import { indexOf, shardName, u8, writeModel } from './support/models.ts';
 import { rounds } from './support/rounds.ts';
 import { temporaryFolder } from './support/temporary.ts';
@@ -93,6 +94,13 @@ it.each([-3, -2, -1, 0, 1, 2, 3])(
     expect(file.size).toBe(1501);
   },
 );
+
+it.each([1, 2731, 200_000])('refuses a dtype without letters, of %i entries', async (count) => {
+  const entry = '"":{"dtype":"","shape":[],"data_offsets":[0,0]}';
+  const text = `{${Array.from({ length: count }, () => entry).join(',')}}`;
+  const error = await thrownBy(() => deserialize(rawFile(Buffer.from(text), Buffer.alloc(0))));
+  expect(error).toMatchObject({ code: 'ERR_SAFETENSORS_UNKNOWN_DTYPE' });
+});
 
 const root = temporaryFolder();
 

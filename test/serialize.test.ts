@@ -138,6 +138,26 @@ describe('tensors', () => {
     },
   );
 
+  it('without bytes, of a buffer that was moved', async () => {
+    const data = new Float32Array(0);
+    structuredClone(data.buffer, { transfer: [data.buffer] });
+    const tensors = { a: { dtype: 'F32', shape: [0], data } } as const;
+    const path = join(root, 'moved.safetensors');
+    await saveFile(tensors, path, { fsync: false });
+    expect(readFileSync(path)).toEqual(Buffer.from(serialize(tensors)));
+  });
+
+  it('of an array of another kind than it says: its bytes', () => {
+    class Bits extends Uint32Array {
+      override get [Symbol.toStringTag]() {
+        return 'Float32Array' as never;
+      }
+    }
+    const data = Bits.of(1, 0x7fc00001);
+    const file = serialize({ a: { dtype: 'F32', shape: [2], data } });
+    expectContents(deserialize(file).getTensor('a'), new Uint8Array(data.buffer));
+  });
+
   it('of F16: a Float16Array', ({ skip }) => {
     const Float16Array = Reflect.get(globalThis, 'Float16Array');
     if (Float16Array === undefined) {

@@ -52,6 +52,10 @@ Status KeepFaultHandlerOf(std::span<const std::byte> memory);
 // memory that nobody knows more of than its address. Guarded files only.
 std::optional<uint64_t> LostFrom(std::span<const std::byte> memory);
 
+// Whether any guarded file of the process has ever lost a page; for whoever has read from one and
+// asks whether it was all there.
+bool AnyFaults();
+
 // Takes note of a page that the system refused to read (EFAULT), of which no signal tells: it is
 // lost from then on, whatever becomes of the file, and with it all that was cut off. Does nothing
 // to memory that is not guarded.

@@ -149,11 +149,6 @@ void OnBusError(int signal, siginfo_t* info, void* context) {
   errno = error;
 }
 
-// For whoever has read from a file and asks whether it was all there. Not a mere load: what has
-// been read before must not move behind it. Either this comes before a handler counts, and so does
-// what was read before it maps zeros; or it comes after, and what the handler has noted is seen.
-bool AnyFaults() { return faults.fetch_add(0, std::memory_order_acq_rel) != 0; }
-
 struct sigaction OurAction() {
   struct sigaction action{};
   action.sa_sigaction = OnBusError;
@@ -227,6 +222,11 @@ std::optional<uint64_t> LostFrom(std::span<const std::byte> memory) {
   if (lost == GuardedRange::kNothing) return std::nullopt;
   return lost;
 }
+
+// Not a mere load: what has been read before must not move behind it. Either this comes before a
+// handler counts, and so does what was read before it maps zeros; or it comes after, and what the
+// handler has noted is seen.
+bool AnyFaults() { return faults.fetch_add(0, std::memory_order_acq_rel) != 0; }
 
 void NoteLost(const std::byte* place) {
   const auto address = reinterpret_cast<uintptr_t>(place);

@@ -25,13 +25,7 @@ class GuardedRange {
 
   // Bytes from the start of the file to the first page that was lost, ever; kNothing for none.
   uint64_t lost_from() const { return lost_from_.load(std::memory_order_acquire); }
-  void NoteLost(uintptr_t page) {
-    any_lost_.store(true, std::memory_order_release);
-    Lower(lost_from_, uint64_t{page - begin()});
-  }
-
-  // Whether any file has lost a page, in this place or another, ever.
-  static bool any_lost() { return any_lost_.load(std::memory_order_acquire); }
+  void NoteLost(uintptr_t page) { Lower(lost_from_, uint64_t{page - begin()}); }
 
  private:
   friend class GuardedRanges;
@@ -49,8 +43,6 @@ class GuardedRange {
     while (to < now && !value.compare_exchange_weak(now, to, std::memory_order_acq_rel)) {
     }
   }
-
-  static inline constinit std::atomic<bool> any_lost_ = false;
 
   std::atomic<uint32_t> state_{0};
   std::atomic<uintptr_t> begin_{0};

@@ -27,7 +27,8 @@ struct Names {
   }
 };
 
-// What src/header/name-index.ts keeps, which looks names up: see there for the hash and its key.
+// What src/header/name-index.ts keeps, which looks up single names: see there for the hash and its
+// key.
 struct NameIndex {
   Names names;
   // Pairs of (name + 1, hash), 0 where free; 2^n pairs, more than there are names.

@@ -88,7 +88,7 @@ let scanner: Scanner | null | undefined;
 
 /** The scanner of this thread; undefined where there is no WebAssembly, or no memory for it. */
 export function loadedScanner(): Scanner | undefined {
-  scanner ??= loadScanner();
+  if (scanner === undefined) scanner = loadScanner();
   return scanner ?? undefined;
 }
 

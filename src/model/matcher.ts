@@ -192,6 +192,8 @@ function keepLast(map: WeightMap, index: NameIndex): void {
     if (earlier === NOT_FOUND) kept++;
     else shards[earlier] = shards[kept];
   }
+  // The index has been made for all of them, and may look at what is behind the last.
+  nameStarts.fill(-1, kept, map.count);
   map.count = kept;
   map.runs = Int32Array.from({ length: kept }, (_, entry) => entry).filter(
     (entry) => entry === 0 || shards[entry] !== shards[entry - 1],

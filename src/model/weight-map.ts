@@ -38,11 +38,10 @@ export interface WeightMap {
 }
 
 /**
- * Reads the text of an index, from `allocateHeader`: a JSON object with a `weight_map`, an object whose values are names of
- * files in the folder of the index. Whatever else is in it must be JSON, and is ignored.
+ * Reads the text of an index, from `allocateHeader`: a JSON object with a `weight_map`, an object whose values
+ * are names of files in the folder of the index. Whatever else is in it must be JSON, and is ignored.
  *
- * Nobody else may change the text any more. Names that appear
- * twice are not looked for here.
+ * Nobody else may change the text any more. Names that appear twice are not looked for here.
  *
  * @throws {SafetensorsError} HEADER_UTF8, HEADER_JSON, HEADER_TOO_LARGE, DUPLICATE_KEY for a second
  *   `weight_map`, SHARD_PATH

@@ -83,6 +83,8 @@ function read(start: usize, description: Description): bool {
 }
 
 function findDtype(start: usize, length: usize): i32 {
+  // As rows have it that no dtype is in.
+  if (length === 0) return NONE;
   for (let dtype = 0; dtype < MOST_DTYPES; dtype++) {
     const name = DTYPES + dtype * DTYPE_BYTES;
     if (<usize>load<u8>(name) === length && same(name + 1, start, length)) return dtype;

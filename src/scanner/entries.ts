@@ -1,6 +1,7 @@
-import { addName, addTensor, clear } from './columns';
+import { addName, addTensor, clear, count } from './columns';
 import { describe, forgetDescriptions } from './descriptions';
 import { integer, readInteger } from './integer';
+import { MOST_ENTRIES } from './memory';
 import { plainEnd } from './text';
 
 /** `]},"` closes an entry and opens the name of the next: the word that it is in the text. */
@@ -29,7 +30,7 @@ export function beginEntries(): void {
  */
 export function readEntries(item: usize, base: usize): usize {
   clear();
-  while (load<u8>(item) === QUOTE) {
+  while (count < MOST_ENTRIES && load<u8>(item) === QUOTE) {
     const next = readEntry(item + 1, base);
     if (next === 0) break;
     item = next;

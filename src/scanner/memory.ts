@@ -6,7 +6,7 @@ export const TEXT_PADDING: i32 = 320;
 
 export const TEXT: usize = memory.data(TEXT_BYTES + TEXT_PADDING, 16);
 
-/** Entries that are read at once. A text has no more: `"":{"dtype":"U8","shape":[],"data_offsets":[0,0]}`. */
+/** Entries that are read at once: about as many of the shortest, `"":{"dtype":"U8","shape":[],"data_offsets":[0,0]}`. */
 export const MOST_ENTRIES: i32 = TEXT_BYTES / 49 + 1;
 
 /** What has been read of them, a column for each property: those of header/columns.ts. */

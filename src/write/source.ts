@@ -139,6 +139,15 @@ const FEW: ReadonlyMap<string, { set(from: ArrayLike<never>): void }> = new Map(
   ].map((array) => [array[Symbol.toStringTag], array]),
 );
 
+/** Which typed array an object is, whatever its class says. */
+const kindOf = Reflect.get(
+  Object.getOwnPropertyDescriptor(
+    Object.getPrototypeOf(Uint8Array.prototype),
+    Symbol.toStringTag,
+  ) ?? {},
+  'get',
+) as (this: object) => string;
+
 /** Memory that the caller has. */
 export class ViewSource implements ByteSource {
   readonly byteLength: number;
@@ -171,10 +180,11 @@ export class ViewSource implements ByteSource {
 
   /** Of arrays that begin with their buffer, as those do that V8 has not made one for. */
   copyFew(target: Uint8Array, at: number, begin: number, end: number): boolean {
+    if (begin === end) return true;
     const view = this.#view;
     if (this.byteLength > FEW_BYTES || !types.isTypedArray(view) || view.byteOffset > 0)
       return false;
-    const same = FEW.get(view[Symbol.toStringTag]);
+    const same = FEW.get(kindOf.call(view));
     if (same === undefined) return false;
     this.#assertThere();
     // Between arrays of one kind bytes are copied, whatever numbers they are.
@@ -193,7 +203,7 @@ export class ViewSource implements ByteSource {
   assertIntact(): void {
     this.#assertThere();
     const addon = loadedNative();
-    if (!addon?.anyLost()) return;
+    if (this.byteLength === 0 || !addon?.anyLost()) return;
     const { buffer, byteOffset, byteLength } = this.#view;
     const lost = addon.lostAt(new Uint8Array(buffer, byteOffset, byteLength));
     if (lost !== undefined) throw new SafetensorsError('FILE_CHANGED', lostMessage(lost));

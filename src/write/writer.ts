@@ -194,7 +194,6 @@ export class SafetensorsWriter implements AsyncDisposable {
     await this.#lanes.write(cut(tensor.position + tensor.written, [part]));
     this.#throwFailure();
     // Memory that was moved meanwhile was not what was to be written.
-    if (storage === undefined && byteLength > 0) source.bytes(0, 1);
     source.assertIntact(hold);
     tensor.written += byteLength;
   }
