@@ -13,6 +13,9 @@ import type { AnyTensor } from './tensor.ts';
  */
 const PREFIX_BYTES = 128 * 1024;
 
+/** The same for the calling thread, to which a second read costs less than to read what is no header. */
+const SYNC_PREFIX_BYTES = 16 * 1024;
+
 /**
  * The tensors of a mapped safetensors file.
  *
@@ -91,7 +94,7 @@ export async function safeOpen(
 /** {@link safeOpen}, on the calling thread. */
 export function safeOpenSync(path: string | URL, options?: OpenOptions): SafetensorsFile {
   const opening = new Opening(path, openOptions(options));
-  syncPrefix ??= Buffer.allocUnsafeSlow(PREFIX_BYTES);
+  syncPrefix ??= Buffer.allocUnsafeSlow(SYNC_PREFIX_BYTES);
   try {
     opening.begin(native().openSync(opening.fullPath, syncPrefix, opening.backend), syncPrefix);
     for (let read = opening.nextRead(); read; read = opening.nextRead()) {

@@ -39,13 +39,15 @@ export class Columns {
     // Room for as many entries as the header could hold. Pages that are never written cost nothing,
     // and the columns need not grow.
     const most = Math.ceil(headerBytes / SHORTEST_ENTRY_BYTES);
-    this.dtypes = new Uint8Array(most);
-    this.begins = new Float64Array(most);
-    this.ends = new Float64Array(most);
-    this.nameStarts = new Int32Array(most);
-    this.nameEnds = new Int32Array(most);
-    this.shapeStarts = new Int32Array(most);
-    this.verdicts = new Uint8Array(most);
+    // One buffer for all: what each costs is much of what opening a small file does.
+    const buffer = new ArrayBuffer(most * (2 * 8 + 3 * 4 + 2));
+    this.begins = new Float64Array(buffer, 0, most);
+    this.ends = new Float64Array(buffer, 8 * most, most);
+    this.nameStarts = new Int32Array(buffer, 16 * most, most);
+    this.nameEnds = new Int32Array(buffer, 20 * most, most);
+    this.shapeStarts = new Int32Array(buffer, 24 * most, most);
+    this.dtypes = new Uint8Array(buffer, 28 * most, most);
+    this.verdicts = new Uint8Array(buffer, 29 * most, most);
   }
 
   /** Whether they have room for the entries of any header of so many bytes. */

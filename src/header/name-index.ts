@@ -30,7 +30,7 @@ export class NameIndex {
   /** Pairs of (entry + 1, hash), 0 where free; at most half are taken. */
   readonly #slots: Int32Array;
   readonly #mask: number;
-  readonly #keys = randomFillSync(new Int32Array(2));
+  readonly #keys = hashKeys();
 
   /**
    * For `count` names, of which `i` lies at `bytes[starts[i], ends[i])`; none is in it yet. Words are
@@ -155,6 +155,14 @@ export class NameIndex {
       sameName(this.#view, this.#starts[a], this.#view, this.#starts[b], length)
     );
   }
+}
+
+/** Drawn once for each thread: that takes longer than to read a small header. */
+let keys: Int32Array | undefined;
+
+function hashKeys(): Int32Array {
+  keys ??= randomFillSync(new Int32Array(2));
+  return keys;
 }
 
 /** HalfSipHash-1-3 of the bytes from `start` to `end`, 32 bits; core/name_index.cc has it too. */
