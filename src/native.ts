@@ -68,6 +68,12 @@ export interface WantedFile {
   readonly textStart: number;
 }
 
+/** `count` names, of which `i` lies at `bytes[starts[i], ends[i])`. */
+export type NameParts = [bytes: Uint8Array, starts: Int32Array, ends: Int32Array, count: number];
+
+/** What a `NameIndex` is made of. */
+export type NameIndexParts = [...names: NameParts, slots: Int32Array, keys: Int32Array];
+
 /** Sizes of files, up to the first that has none. */
 export interface FileSizes {
   sizes: number[];
@@ -182,40 +188,14 @@ export interface NativeAddon extends NativeKernels, NativeOutput {
    * Puts `count` names into a hash index, in their order, up to the first that is there twice; how many
    * it put there. For what the arguments are, see `NameIndex`.
    */
-  indexNames(
-    bytes: Uint8Array,
-    starts: Int32Array,
-    ends: Int32Array,
-    count: number,
-    slots: Int32Array,
-    keys: Int32Array,
-  ): number;
+  indexNames(...index: NameIndexParts): number;
   /**
    * {@link indexNames} on another thread. Nobody may change what the arrays hold, or have `slots`, before
    * the promise is settled.
    */
-  indexNamesAsync(
-    bytes: Uint8Array,
-    starts: Int32Array,
-    ends: Int32Array,
-    count: number,
-    slots: Int32Array,
-    keys: Int32Array,
-  ): Promise<number>;
-  /** Puts down in `found` where each of `otherCount` other names is in a hash index, or -1. */
-  findNames(
-    bytes: Uint8Array,
-    starts: Int32Array,
-    ends: Int32Array,
-    count: number,
-    slots: Int32Array,
-    keys: Int32Array,
-    others: Uint8Array,
-    otherStarts: Int32Array,
-    otherEnds: Int32Array,
-    otherCount: number,
-    found: Int32Array,
-  ): void;
+  indexNamesAsync(...index: NameIndexParts): Promise<number>;
+  /** Puts down in `found` where each of other names is in a hash index, or -1. */
+  findNames(...parts: [...index: NameIndexParts, ...others: NameParts, found: Int32Array]): void;
   /** Remembers a copy without keeping it alive, for `close` to empty. */
   noteCopy(handle: FileHandle, copy: ArrayBuffer): void;
   /**

@@ -1,11 +1,12 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { machine } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { openModel, safeOpenSync } from '../src/index.ts';
 import type { Holdings } from './children/support/process.ts';
 import { anyModel, compactHeader, fileOf, looseHeader } from './support/arbitraries.ts';
-import { childReport, runCommand } from './support/child.ts';
+import { childCommand, childReport, runCommand } from './support/child.ts';
 import { thrownBy } from './support/errors.ts';
 import { expectNoLeak } from './support/leaks.ts';
 import { INDEX, indexOf, shardName, u8, writeModel } from './support/models.ts';
@@ -160,3 +161,22 @@ describe('memory', () => {
     120_000,
   );
 });
+
+it.runIf(process.platform === 'linux')(
+  'shards are moved into their range on older systems',
+  async () => {
+    const folder = manyShards(3);
+    const [command, args] = childCommand('list-tensors', [folder], []);
+    const older = ['--uname-2.6', command, ...args];
+    const { code, stdout, stderr } = await runCommand('setarch', [machine(), ...older]);
+    expect(code, stderr).toBe(0);
+    using model = await openModel(folder);
+    const tensors = model
+      .keys()
+      .map((name) => [name, model.info(name), model.getTensor(name).bytes[0]]);
+    expect(JSON.parse(stdout)).toMatchObject({
+      release: expect.stringMatching(/^2\.6\./),
+      tensors,
+    });
+  },
+);

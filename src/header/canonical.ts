@@ -27,7 +27,7 @@ export class CanonicalEntries {
     if (scanner === undefined || this.#text === undefined) return start;
     const { exports } = scanner;
     return this.#text.read(start, {
-      begin: exports.beginEntries,
+      begin: exports.forgetDescriptions,
       read: exports.readEntries,
       take: () => this.#columns.addAll(scanner),
     });

@@ -1,5 +1,5 @@
 import { randomFillSync } from 'node:crypto';
-import { loadedNative, native } from '../native.ts';
+import { loadedNative, type NameIndexParts, native } from '../native.ts';
 import { sameName } from './words.ts';
 
 const NOT_FOUND = -1;
@@ -56,14 +56,7 @@ export class NameIndex {
     const native = loadedNative();
     if (native !== undefined) {
       const { indexNames } = native;
-      return indexNames(
-        this.#bytes,
-        this.#starts,
-        this.#ends,
-        this.#count,
-        this.#slots,
-        this.#keys,
-      );
+      return indexNames(...this.#parts());
     }
     let entry = 0;
     while (entry < this.#count && this.insert(entry) === NOT_FOUND) entry++;
@@ -78,14 +71,7 @@ export class NameIndex {
     const native = loadedNative();
     if (native === undefined) return this.insertDistinct();
     const { indexNamesAsync } = native;
-    return indexNamesAsync(
-      this.#bytes,
-      this.#starts,
-      this.#ends,
-      this.#count,
-      this.#slots,
-      this.#keys,
-    );
+    return indexNamesAsync(...this.#parts());
   }
 
   /** Adds name `entry`, unless it is there: returns the entry that has the same name, or -1. */
@@ -129,19 +115,11 @@ export class NameIndex {
     { nameStarts, nameEnds, count }: NamePlaces,
     found: Int32Array,
   ): void {
-    native().findNames(
-      this.#bytes,
-      this.#starts,
-      this.#ends,
-      this.#count,
-      this.#slots,
-      this.#keys,
-      others,
-      nameStarts,
-      nameEnds,
-      count,
-      found,
-    );
+    native().findNames(...this.#parts(), others, nameStarts, nameEnds, count, found);
+  }
+
+  #parts(): NameIndexParts {
+    return [this.#bytes, this.#starts, this.#ends, this.#count, this.#slots, this.#keys];
   }
 
   #hash(view: DataView, start: number, end: number): number {

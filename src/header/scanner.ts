@@ -6,7 +6,7 @@ interface ScannerExports {
   readonly memory: { readonly buffer: ArrayBuffer };
   readonly count: Global;
   readonly tiles: Global;
-  beginEntries(): void;
+  forgetDescriptions(): void;
   readEntries(item: number, base: number): number;
   readPlaces(item: number, base: number, shardLength: number): number;
   readonly TEXT: Global;

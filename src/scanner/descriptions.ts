@@ -26,7 +26,7 @@ export class Description {
 
 const SLOTS: usize = memory.data((<i32>offsetof<Description>()) << SLOT_BITS, 8);
 
-/** None is known any more: the text that they are in is about to be another one. */
+/** None is known any more: to be called when the text is another one. */
 export function forgetDescriptions(): void {
   memory.fill(SLOTS, 0, offsetof<Description>() << SLOT_BITS);
 }

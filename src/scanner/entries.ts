@@ -1,5 +1,5 @@
 import { addName, addTensor, clear, count } from './columns';
-import { describe, forgetDescriptions } from './descriptions';
+import { describe } from './descriptions';
 import { integer, readInteger } from './integer';
 import { MOST_ENTRIES } from './memory';
 import { plainEnd } from './text';
@@ -14,11 +14,6 @@ const QUOTE: u8 = 0x22;
 const COMMA: u8 = 0x2c;
 const UNDERSCORE: u8 = 0x5f;
 const METADATA_LENGTH: usize = 12;
-
-/** The text is another one from now on. */
-export function beginEntries(): void {
-  forgetDescriptions();
-}
 
 /**
  * Reads the entries that look exactly as the reference writes them: compact JSON, `dtype`, `shape` and

@@ -17,7 +17,7 @@ export let integer: u64 = 0;
 export function readInteger(start: usize): usize {
   let at = start;
   let value: u64 = 0;
-  // Sixteen digits at most; a ninth and so on of more than those are left for the loop below.
+  // Eight at a time, up to sixteen; the loop behind reads what is left.
   for (let i = 0; i < 2; i++) {
     const digits = load<u64>(at) ^ 0x3030303030303030;
     // The highest bit of a byte is set where it is over 9.

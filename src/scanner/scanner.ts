@@ -7,7 +7,8 @@
  * writers write is left to the full grammar, which is in TypeScript: so there are no errors here.
  */
 export { count, tiles } from './columns';
-export { beginEntries, readEntries } from './entries';
+export { forgetDescriptions } from './descriptions';
+export { readEntries } from './entries';
 export {
   BEGINS,
   CODES,

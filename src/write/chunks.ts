@@ -113,7 +113,7 @@ class Views {
 
   /** Adds bytes `[begin, end)` of a source if they are few: whether it did. */
   addFew(source: ByteSource, begin: number, end: number): boolean {
-    if (source.copyFew === undefined || end - begin > FEW_BYTES) return false;
+    if (source.copyFew === undefined || source.byteLength > FEW_BYTES) return false;
     this.#copies ??= new Uint8Array(this.#most * FEW_BYTES);
     if (!source.copyFew(this.#copies, this.#end, begin, end)) return false;
     this.#end += end - begin;

@@ -178,7 +178,10 @@ export class ViewSource implements ByteSource {
     return this.bytes(begin, end);
   }
 
-  /** Of arrays that begin with their buffer, as those do that V8 has not made one for. */
+  /**
+   * Of arrays that begin with their buffer, as those do that V8 has not made one for. A tensor's `data` does only
+   * where a window of a mapped file begins with it: reading that is what any reading of it is.
+   */
   copyFew(target: Uint8Array, at: number, begin: number, end: number): boolean {
     if (begin === end) return true;
     const view = this.#view;
