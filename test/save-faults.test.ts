@@ -49,6 +49,8 @@ function temporaries(folder: string): string[] {
 describe('kill −9', () => {
   const KILLS = rounds(200);
   const AT_ONCE = 4;
+  /** So many of them in the middle of writing: more are killed until there were. */
+  const CAUGHT = KILLS / 4;
 
   const saver = (path: string) =>
     beginningChild('save-rounds', [path, '1000000', 'fsync', '1', '2']);
@@ -61,7 +63,7 @@ describe('kill −9', () => {
       const path = join(folder, 'model.safetensors');
       expect((await runChild('save-rounds', [path, '1', 'fsync', '1'])).code).toBe(0);
       let saveMs = 20;
-      for (let i = 0; i < KILLS / AT_ONCE; i++) {
+      for (let i = 0; i < KILLS / AT_ONCE || (caught < CAUGHT && i < KILLS); i++) {
         const child = await saver(path);
         // Behind none, one or two of its saves, for both models to be found; then somewhere in the next.
         const begun = performance.now();
@@ -91,8 +93,7 @@ describe('kill −9', () => {
       whole.push(sha256(readFileSync(path)));
     }
     expect([...contents.keys()].sort()).toEqual(whole.sort());
-    // Most of them in the middle of writing.
-    expect(caught).toBeGreaterThan(KILLS / 4);
+    expect(caught).toBeGreaterThanOrEqual(CAUGHT);
   }, 300_000);
 });
 
