@@ -1,7 +1,7 @@
 import { checkArray, checkObject, checkSignal } from './arguments.ts';
 import type { DecodeOptions } from './decode/lanes.ts';
 import { type Encoded, toFloat32, toFloat32Async } from './decode/to-float32.ts';
-import type { Dtype, DtypeInfo, TensorData } from './dtypes.ts';
+import { DTYPES, type Dtype, type DtypeInfo, type TensorData } from './dtypes.ts';
 import { elementsIn } from './layout.ts';
 import { planSlice, type SlicePlan, type SliceRange } from './slice.ts';
 import { Storage } from './storage/storage.ts';
@@ -259,18 +259,20 @@ export class Tensor<D extends Dtype = Dtype> {
   }
 
   #view(): TensorData {
-    const { dataStart } = this.#storage;
-    const begin = this.#begin;
-    const end = this.#end;
-    const { array: TypedArray, elementBytes } = this.#dtype;
+    // What the getters would look up each for itself: a view costs a third less without.
+    const storage = this.#storage;
+    const { columns } = storage.table;
+    const entry = this.#entry;
+    const { begin, end } = this.#part ?? { begin: columns.begins[entry], end: columns.ends[entry] };
+    const { array: TypedArray, elementBytes } = DTYPES[columns.dtypes[entry]];
     const length = (end - begin) / elementBytes;
-    const { buffer, start } = this.#storage.windowFor(begin, end);
-    const offset = dataStart + begin - start;
+    const { buffer, start } = storage.windowFor(begin, end);
+    const offset = storage.dataStart + begin - start;
     if (isAligned(offset, elementBytes)) return new TypedArray(buffer, offset, length);
     const copy = new Uint8Array(new ArrayBuffer(end - begin));
     copy.set(new Uint8Array(buffer, offset, end - begin));
-    this.#storage.assertIntact(begin, end);
-    this.#storage.noteCopy(copy.buffer);
+    storage.assertIntact(begin, end);
+    storage.noteCopy(copy.buffer);
     return new TypedArray(copy.buffer, 0, length);
   }
 

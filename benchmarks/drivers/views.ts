@@ -4,6 +4,7 @@
  *   open FILE                  opening alone: external memory and full GCs
  *   last FILE NAME             opening, and reading the last element of a tensor
  *   data FILE PASSES           `data` of tensors that were got before
+ *   collected FILE PASSES      the same, each pass right after a full collection
  *   get-tensor FILE PASSES     `getTensor(name)`
  *   both FILE PASSES           `getTensor(name).data`
  *   model FOLDER HEAP_MB       opening a model and viewing all of its tensors, beside a heap of that size
@@ -57,39 +58,51 @@ async function last(path: string, name: string): Promise<LastResult> {
   };
 }
 
-/** One pass over all tensors: makes the `i`th thing, and tells its length in elements. */
+/** Makes the `i`th thing, and tells its length in elements. */
 type Make = (i: number) => { length: number };
-type Prepare = (file: SafetensorsFile, names: readonly string[]) => Make;
+/** What a pass over all tensors makes; what it needs for that is there before, and is not its cost. */
+type Prepare = () => Make;
+type PrepareAll = (file: SafetensorsFile, names: readonly string[]) => Prepare;
 
-function prepareData(file: SafetensorsFile, names: readonly string[]): Make {
-  const tensors = names.map((name) => file.getTensor(name));
-  return (i) => tensors[i].data;
+function prepareData(file: SafetensorsFile, names: readonly string[]): Prepare {
+  return () => {
+    const tensors = names.map((name) => file.getTensor(name));
+    return (i) => tensors[i].data;
+  };
 }
 
-function prepareBoth(file: SafetensorsFile, names: readonly string[]): Make {
-  return (i) => file.getTensor(names[i]).data;
+function prepareTensors(file: SafetensorsFile, names: readonly string[]): Prepare {
+  return () => (i) => new Named(file.getTensor(names[i]));
 }
 
-function prepareArrays(file: SafetensorsFile, names: readonly string[]): Make {
+function prepareBoth(file: SafetensorsFile, names: readonly string[]): Prepare {
+  return () => (i) => file.getTensor(names[i]).data;
+}
+
+function prepareArrays(file: SafetensorsFile, names: readonly string[]): Prepare {
   const { buffer } = file.getTensor(file.offsetKeys()[0]).data;
-  const lengths = names.map((name) => file.getTensor(name).data.length);
-  const offsets = names.map((_, i) => 4 * i);
-  const longest = (buffer.byteLength - 4 * names.length) / 4;
-  const fitting = lengths.map((length) => Math.min(length, Math.floor(longest)));
-  return (i) => new Float32Array(buffer, offsets[i], fitting[i]);
+  const longest = Math.floor((buffer.byteLength - 4 * names.length) / 4);
+  const lengths = names.map((name) => Math.min(file.getTensor(name).size, longest));
+  return () => (i) => new Float32Array(buffer, 4 * i, lengths[i]);
 }
 
-async function views(path: string, passes: number, prepare: Prepare): Promise<ViewsResult> {
+/** @param collected whether nothing is left to collect when a pass begins, as for the first it always is */
+async function views(
+  path: string,
+  passes: number,
+  prepareAll: PrepareAll,
+  collected = false,
+): Promise<ViewsResult> {
   const file = safeOpenSync(path);
   const names = file.keys();
+  const prepare = prepareAll(file, names);
   const held = new Array<{ length: number } | undefined>(names.length);
   const times: number[] = [];
   const spans: [start: number, end: number][] = [];
   for (let pass = 0; pass < passes; pass++) {
-    const make = prepare(file, names);
+    const make = prepare();
     held.fill(undefined);
-    // What the passes before left behind, and the tensors of this one, are not this one's cost.
-    collectGarbage();
+    if (pass === 0 || collected) collectGarbage();
     const start = performance.now();
     for (let i = 0; i < names.length; i++) held[i] = make(i);
     const end = performance.now();
@@ -105,11 +118,6 @@ async function views(path: string, passes: number, prepare: Prepare): Promise<Vi
     fullCollections: collections,
     checksum: `${made.length}`,
   };
-}
-
-async function getTensors(path: string, passes: number): Promise<ViewsResult> {
-  const prepare: Prepare = (file, names) => (i) => new Named(file.getTensor(names[i]));
-  return views(path, passes, prepare);
 }
 
 async function modelViews(folder: string, heapMegabytes: number): Promise<ModelViewsResult> {
@@ -148,7 +156,8 @@ const tasks: Record<string, () => Promise<object>> = {
   open: () => openAlone(path),
   last: () => last(path, argument),
   data: () => views(path, Number(argument), prepareData),
-  'get-tensor': () => getTensors(path, Number(argument)),
+  collected: () => views(path, Number(argument), prepareData, true),
+  'get-tensor': () => views(path, Number(argument), prepareTensors),
   both: () => views(path, Number(argument), prepareBoth),
   model: () => modelViews(path, Number(argument)),
   array: () => views(path, Number(argument), prepareArrays),
