@@ -30,6 +30,7 @@
         "native/core/previous_handler_posix.cc",
         "native/core/residency_posix.cc",
         "native/core/runs.cc",
+        "native/core/taking_up.cc",
         "native/core/text.cc",
         "native/core/unmap_posix.cc",
         "native/kernels/blocks.cc",

@@ -1,20 +1,34 @@
 // indexNames, indexNamesAsync, findNames: the names of a header, which TypeScript has found there,
-// into a hash index, and to their places in one.
+// into a hash index, and to their places in one. takeUp: what it says of them, to those places.
 #include <bit>
 
 #include "binding.h"
 #include "core/name_index.h"
+#include "core/taking_up.h"
 #include "promise_work.h"
 
 namespace safetensors {
 namespace {
 
-// Nothing when the value is no Int32Array.
-std::optional<std::span<int32_t>> ToInt32s(const Napi::Value& value) {
+// Nothing when the value is no array of the type.
+template <typename T, napi_typedarray_type kType>
+std::optional<std::span<T>> ToArray(const Napi::Value& value) {
   if (!value.IsTypedArray()) return std::nullopt;
-  if (value.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array) return std::nullopt;
-  auto array = value.As<Napi::Int32Array>();
-  return std::span<int32_t>{array.Data(), array.ElementLength()};
+  if (value.As<Napi::TypedArray>().TypedArrayType() != kType) return std::nullopt;
+  auto array = value.As<Napi::TypedArrayOf<T>>();
+  return std::span<T>{array.Data(), array.ElementLength()};
+}
+
+std::optional<std::span<int32_t>> ToInt32s(const Napi::Value& value) {
+  return ToArray<int32_t, napi_int32_array>(value);
+}
+
+std::optional<std::span<double>> ToDoubles(const Napi::Value& value) {
+  return ToArray<double, napi_float64_array>(value);
+}
+
+std::optional<std::span<uint8_t>> ToUint8s(const Napi::Value& value) {
+  return ToArray<uint8_t, napi_uint8_array>(value);
 }
 
 // Nothing when they are not (bytes, starts, ends, count), from argument `first` on.
@@ -96,12 +110,74 @@ Napi::Value FindNames(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// Nothing when they are not (dtypes, begins, ends, shapeStarts), from argument `first` on.
+std::optional<TableColumns> ToColumns(const Napi::CallbackInfo& info, size_t first) {
+  const auto dtypes = ToUint8s(info[first]);
+  const auto begins = ToDoubles(info[first + 1]);
+  const auto ends = ToDoubles(info[first + 2]);
+  const auto shape_starts = ToInt32s(info[first + 3]);
+  if (!dtypes || !begins || !ends || !shape_starts) return std::nullopt;
+  return TableColumns{*dtypes, *begins, *ends, *shape_starts};
+}
+
+// Nothing when they are not (header, count, matches, shard, dataStart, ...columns).
+std::optional<ShardHeader> ToShardHeader(const Napi::CallbackInfo& info) {
+  const std::optional<uint64_t> count = ToByteCount(info[1]);
+  const auto matches = ToInt32s(info[2]);
+  const std::optional<uint64_t> shard = ToByteCount(info[3]);
+  const std::optional<uint64_t> data_start = ToByteCount(info[4]);
+  const std::optional<TableColumns> columns = ToColumns(info, 5);
+  if (!IsUint8Array(info[0]) || !count || !matches || *count > matches->size() || !shard ||
+      *shard > INT32_MAX || !data_start || !columns || !columns->HasAll(*count)) {
+    return std::nullopt;
+  }
+  return ShardHeader{
+      .bytes = BytesOf(info[0].As<Napi::Uint8Array>()),
+      .columns = *columns,
+      .matches = matches->first(*count),
+      .shard = static_cast<int32_t>(*shard),
+      .data_start = static_cast<double>(*data_start),
+  };
+}
+
+// takeUp(header: Uint8Array, count: number, matches: Int32Array, shard: number, dataStart: number,
+//     dtypes: Uint8Array, begins: Float64Array, ends: Float64Array, shapeStarts: Int32Array,
+//     modelCount: number, modelDtypes, modelBegins, modelEnds, modelShapeStarts, shards:
+//     Int32Array, found: Uint8Array, shapes: Uint8Array, kept: Int32Array): number
+// How many entries were taken up, or -1 - the first that had been found before.
+Napi::Value TakeUpEntries(const Napi::CallbackInfo& info) {
+  constexpr size_t kKept = ShapeText::Kept::extent;
+  const std::optional<ShardHeader> header = ToShardHeader(info);
+  const std::optional<uint64_t> entries = ToByteCount(info[9]);
+  const std::optional<TableColumns> table = ToColumns(info, 10);
+  const auto shards = ToInt32s(info[14]);
+  const auto found = ToUint8s(info[15]);
+  const auto kept = ToInt32s(info[17]);
+  if (header && entries && table && shards && found && IsUint8Array(info[16]) && kept &&
+      kept->size() == kKept) {
+    const ModelEntries model{.table = *table, .shards = *shards, .found = *found};
+    ShapeText shapes(BytesOf(info[16].As<Napi::Uint8Array>()), kept->first<kKept>());
+    if (model.HasAll(*entries)) {
+      const TakenUp taken = TakeUp(*header, model, *entries, shapes);
+      if (!taken.failed) {
+        const auto count = static_cast<double>(taken.duplicate.value_or(taken.count));
+        return Napi::Number::New(info.Env(), taken.duplicate ? -1 - count : count);
+      }
+    }
+  }
+  return ThrowBadArgument(info.Env(),
+                          "takeUp(header, count, matches, shard, dataStart, dtypes, begins, ends, "
+                          "shapeStarts, modelCount, modelDtypes, modelBegins, modelEnds, "
+                          "modelShapeStarts, shards, found, shapes, kept)");
+}
+
 }  // namespace
 
 void RegisterNames(Napi::Env env, Napi::Object exports) {
   exports.Set("indexNames", Napi::Function::New(env, IndexNames, "indexNames"));
   exports.Set("indexNamesAsync", Napi::Function::New(env, IndexNamesAsync, "indexNamesAsync"));
   exports.Set("findNames", Napi::Function::New(env, FindNames, "findNames"));
+  exports.Set("takeUp", Napi::Function::New(env, TakeUpEntries, "takeUp"));
 }
 
 }  // namespace safetensors

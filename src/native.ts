@@ -74,6 +74,34 @@ export type NameParts = [bytes: Uint8Array, starts: Int32Array, ends: Int32Array
 /** What a `NameIndex` is made of. */
 export type NameIndexParts = [...names: NameParts, slots: Int32Array, keys: Int32Array];
 
+/** What a table says of each of its tensors. */
+export type TableParts = [
+  dtypes: Uint8Array,
+  begins: Float64Array,
+  ends: Float64Array,
+  shapeStarts: Int32Array,
+];
+
+/** The header of a shard; `matches`: for each of its `count` entries the one in the model, or -1. */
+export type ShardParts = [
+  header: Uint8Array,
+  count: number,
+  matches: Int32Array,
+  shard: number,
+  dataStart: number,
+  ...columns: TableParts,
+];
+
+/** The table of a model, and the shard that each entry must be in; `shapes`, `kept`: see `ShapeText`. */
+export type ModelParts = [
+  count: number,
+  ...columns: TableParts,
+  shards: Int32Array,
+  found: Uint8Array,
+  shapes: Uint8Array,
+  kept: Int32Array,
+];
+
 /** Sizes of files, up to the first that has none. */
 export interface FileSizes {
   sizes: number[];
@@ -196,6 +224,12 @@ export interface NativeAddon extends NativeKernels, NativeOutput {
   indexNamesAsync(...index: NameIndexParts): Promise<number>;
   /** Puts down in `found` where each of other names is in a hash index, or -1. */
   findNames(...parts: [...index: NameIndexParts, ...others: NameParts, found: Int32Array]): void;
+  /**
+   * Puts down in the model's table what a header says of each entry that has a match of its shard, marks that
+   * as found, and takes the match from all others. How many that were; or, of an entry whose match had
+   * been found before, -1 - its number, and then what is behind it has not been looked at.
+   */
+  takeUp(...parts: [...shard: ShardParts, ...model: ModelParts]): number;
   /** Remembers a copy without keeping it alive, for `close` to empty. */
   noteCopy(handle: FileHandle, copy: ArrayBuffer): void;
   /**

@@ -15,62 +15,108 @@ uint32_t LoadWord(const std::byte* bytes, size_t count) {
   return word;
 }
 
-// HalfSipHash-1-3 (Aumasson and Bernstein 2012), 32 bits: hashName of name-index.ts, bit for bit.
-struct HalfSipHash {
-  uint32_t v0, v1, v2, v3;
-
-  HalfSipHash(uint32_t key0, uint32_t key1)
-      : v0(key0), v1(key1), v2(0x6c796765 ^ key0), v3(0x74656462 ^ key1) {}
-
-  void Round(uint32_t word) {
-    v3 ^= word;
-    v0 += v1;
-    v1 = std::rotl(v1, 5) ^ v0;
-    v0 = std::rotl(v0, 16);
-    v2 += v3;
-    v3 = std::rotl(v3, 8) ^ v2;
-    v0 += v3;
-    v3 = std::rotl(v3, 7) ^ v0;
-    v2 += v1;
-    v1 = std::rotl(v1, 13) ^ v2;
-    v2 = std::rotl(v2, 16);
-    v0 ^= word;
-  }
-
-  // Takes in what is left of a name from its byte `from` on.
-  uint32_t Finish(std::span<const std::byte> name, size_t from) {
-    const size_t whole = name.size() / 4 * 4;
-    for (size_t i = from; i < whole; i += 4) Round(LoadWord(name.data() + i, 4));
-    Round(LoadWord(name.data() + whole, name.size() - whole) | static_cast<uint32_t>(name.size())
-                                                                   << 24);
-    v2 ^= 0xff;
-    for (int i = 0; i < 3; ++i) Round(0);
-    return v1 ^ v3;
-  }
-};
-
 bool Same(Name a, Name b) {
   return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size()) == 0);
 }
 
-// Hashes of several names in step: each round of one waits for the round before, but not for those
-// of the others.
-template <size_t kLanes>
+// Words of four names, or what becomes of them; the compilers that we build with know such vectors,
+// and SSE2 and NEON, which every processor that we build for has, work on all four at once.
+constexpr size_t kLanes = 4;
+using Words = uint32_t __attribute__((vector_size(kLanes * sizeof(uint32_t))));
+
+// HalfSipHash-1-3 (Aumasson and Bernstein 2012), 32 bits: hashName of name-index.ts, bit for bit.
+// Of one name (`T` a word), or of four.
+template <typename T>
+struct HalfSipHash {
+  T v0, v1, v2, v3;
+
+  HalfSipHash(uint32_t key0, uint32_t key1)
+      : v0(T{} + key0),
+        v1(T{} + key1),
+        v2(T{} + (0x6c796765 ^ key0)),
+        v3(T{} + (0x74656462 ^ key1)) {}
+
+  void Round(T word) {
+    v3 ^= word;
+    v0 += v1;
+    v1 = Rotated<5>(v1) ^ v0;
+    v0 = Rotated<16>(v0);
+    v2 += v3;
+    v3 = Rotated<8>(v3) ^ v2;
+    v0 += v3;
+    v3 = Rotated<7>(v3) ^ v0;
+    v2 += v1;
+    v1 = Rotated<13>(v1) ^ v2;
+    v2 = Rotated<16>(v2);
+    v0 ^= word;
+  }
+
+  // The round of one name's word where `mask` has all bits, none where it has none.
+  void Round(T word, T mask) {
+    HalfSipHash next = *this;
+    next.Round(word);
+    v0 = (v0 & ~mask) | (next.v0 & mask);
+    v1 = (v1 & ~mask) | (next.v1 & mask);
+    v2 = (v2 & ~mask) | (next.v2 & mask);
+    v3 = (v3 & ~mask) | (next.v3 & mask);
+  }
+
+  // What the rounds of all whole words have led to, with the last word: see LastWord.
+  T Finish(T last) {
+    Round(last);
+    v2 ^= 0xff;
+    for (int i = 0; i < 3; ++i) Round(T{});
+    return v1 ^ v3;
+  }
+
+ private:
+  template <int kBits>
+  static T Rotated(T word) {
+    return word << kBits | word >> (32 - kBits);
+  }
+};
+
+size_t WholeWords(Name name) { return name.size() / sizeof(uint32_t); }
+
+uint32_t WordOf(Name name, size_t i) {
+  return LoadWord(name.data() + sizeof(uint32_t) * i, sizeof(uint32_t));
+}
+
+// The bytes behind the whole words, and the length.
+uint32_t LastWord(Name name) {
+  const size_t whole = sizeof(uint32_t) * WholeWords(name);
+  return LoadWord(name.data() + whole, name.size() - whole) | static_cast<uint32_t>(name.size())
+                                                                  << 24;
+}
+
+uint32_t HashName(Name name, uint32_t key0, uint32_t key1) {
+  HalfSipHash<uint32_t> state(key0, key1);
+  for (size_t i = 0; i < WholeWords(name); ++i) state.Round(WordOf(name, i));
+  return state.Finish(LastWord(name));
+}
+
+// The hashes of four names. One that is shorter than others waits for them.
 void HashNames(const Name* names, uint32_t key0, uint32_t key1, uint32_t* hashes) {
-  std::array<HalfSipHash, kLanes> states = [&]<size_t... kLane>(std::index_sequence<kLane...>) {
-    return std::array{(static_cast<void>(kLane), HalfSipHash(key0, key1))...};
-  }(std::make_index_sequence<kLanes>{});
-  size_t common = names[0].size();
-  for (size_t lane = 1; lane < kLanes; ++lane) common = std::min(common, names[lane].size());
-  common = common / 4 * 4;
-  for (size_t i = 0; i < common; i += 4) {
-    for (size_t lane = 0; lane < kLanes; ++lane) {
-      states[lane].Round(LoadWord(names[lane].data() + i, 4));
-    }
+  const auto words_of = [&](auto word) {
+    return Words{word(names[0]), word(names[1]), word(names[2]), word(names[3])};
+  };
+  size_t fewest = WholeWords(names[0]);
+  size_t most = fewest;
+  for (size_t lane = 1; lane < kLanes; ++lane) {
+    fewest = std::min(fewest, WholeWords(names[lane]));
+    most = std::max(most, WholeWords(names[lane]));
   }
-  for (size_t lane = 0; lane < kLanes; ++lane) {
-    hashes[lane] = states[lane].Finish(names[lane], common);
+  HalfSipHash<Words> state(key0, key1);
+  for (size_t i = 0; i < fewest; ++i) {
+    state.Round(words_of([i](Name name) { return WordOf(name, i); }));
   }
+  for (size_t i = fewest; i < most; ++i) {
+    const auto has = [i](Name name) { return i < WholeWords(name); };
+    state.Round(words_of([&](Name name) { return has(name) ? WordOf(name, i) : 0; }),
+                words_of([&](Name name) { return has(name) ? UINT32_MAX : 0; }));
+  }
+  const Words hash = state.Finish(words_of(LastWord));
+  for (size_t lane = 0; lane < kLanes; ++lane) hashes[lane] = hash[lane];
 }
 
 }  // namespace
@@ -78,7 +124,6 @@ void HashNames(const Name* names, uint32_t key0, uint32_t key1, uint32_t* hashes
 size_t NameIndex::InsertDistinct() const {
   // Hashes of several names before any branch depends on one, and before their slots are needed.
   constexpr size_t kBatch = 32;
-  constexpr size_t kLanes = 4;
   std::array<uint32_t, kBatch> hashes{};
   std::array<Name, kBatch> batch_names;
   // New memory gets its pages here, in order: at the names' places it takes several times as long.
@@ -93,11 +138,9 @@ size_t NameIndex::InsertDistinct() const {
     }
     size_t hashed = 0;
     for (; hashed + kLanes <= batch; hashed += kLanes) {
-      HashNames<kLanes>(&batch_names[hashed], key0, key1, &hashes[hashed]);
+      HashNames(&batch_names[hashed], key0, key1, &hashes[hashed]);
     }
-    for (; hashed < batch; ++hashed) {
-      HashNames<1>(&batch_names[hashed], key0, key1, &hashes[hashed]);
-    }
+    for (; hashed < batch; ++hashed) hashes[hashed] = HashName(batch_names[hashed], key0, key1);
     for (size_t i = 0; i < batch; ++i) __builtin_prefetch(&slots[2 * (hashes[i] & mask)]);
     for (size_t i = 0; i < batch; ++i) {
       size_t slot = hashes[i] & mask;
@@ -161,8 +204,7 @@ void NameIndex::Find(const Names& others, std::span<int32_t> found) const {
 }
 
 std::optional<size_t> NameIndex::FindOne(Name name) const {
-  uint32_t hash = 0;
-  HashNames<1>(&name, key0, key1, &hash);
+  const uint32_t hash = HashName(name, key0, key1);
   const size_t pairs = slots.size() / 2;
   size_t slot = hash & (pairs - 1);
   // Nobody but this package has the slots; if they were full, they would be looked through once.

@@ -29,7 +29,7 @@ export interface ParseOptions extends HeaderPlace {
   duplicates: DuplicatePolicy;
 }
 
-/** A header that has passed every check, and what `names` made of its names. */
+/** A header that has passed every check, and what was made of its names. */
 export interface CheckedHeader<Names> {
   readonly bytes: Buffer;
   readonly columns: Columns;
@@ -38,12 +38,6 @@ export interface CheckedHeader<Names> {
   readonly offsetOrder: Uint32Array | undefined;
   readonly metadata: MetadataRanges;
 }
-
-/**
- * What is made of the names of a header whose grammar is right, its layout not being checked yet.
- * Throws an {@link EntryFault} for one that may not be there twice, or drops the earlier entry.
- */
-export type NameCheck<Names> = (bytes: Buffer, columns: Columns) => Names;
 
 const METADATA = Buffer.from('__metadata__');
 
@@ -59,49 +53,65 @@ const ABSENT = -1;
  */
 export function parseHeader(bytes: Buffer, options: ParseOptions): HeaderTable {
   const { duplicates } = options;
-  const { names, ...checked } = checkHeader(
+  const header = new ScannedHeader(
     bytes,
     new Columns(bytes.length),
     options,
     duplicates === 'reject',
-    (_, columns) => indexNames(bytes, columns, duplicates),
   );
+  const { names, ...checked } = header.check((columns) => indexNames(bytes, columns, duplicates));
   return new HeaderTable({ ...checked, index: names });
 }
 
-/**
- * Parses and checks a header whose names are somebody else's affair: `columns` are filled with its
- * entries, then `checkNames` is called, then the layout of the data is checked.
- *
- * @throws {SafetensorsError} for every header that the format refuses
- */
-export function checkHeader<Names>(
-  bytes: Buffer,
-  columns: Columns,
-  { dataLength, path, isAscii = false }: HeaderPlace,
-  rejectDuplicates: boolean,
-  checkNames: NameCheck<Names>,
-): CheckedHeader<Names> {
-  // First of all: the scanner relies on it, and so does whoever decodes a name.
-  if (!isAscii && !isUtf8(bytes)) throw utf8Error(bytes, path);
-  const parser = new HeaderParser(bytes, columns);
-  try {
-    const metadata = parser.scan();
-    if (rejectDuplicates) checkMetadataKeys(bytes, metadata);
-    const names = checkNames(bytes, columns);
-    return {
-      bytes,
-      columns,
-      names,
-      offsetOrder: checkLayout(bytes, columns, dataLength),
-      metadata,
-    };
-  } catch (fault) {
-    if (!(fault instanceof HeaderFault)) throw fault;
-    const tensor = parser.tensorOf(fault);
-    const subject = tensor === undefined ? '' : `tensor ${quoteName(tensor)}: `;
-    const message = `${subject}${fault.message}, at byte ${LENGTH_BYTES + fault.at}`;
-    throw new SafetensorsError(fault.code, message, { path, tensor });
+/** A header whose grammar is right: `columns` have its entries. */
+export class ScannedHeader {
+  readonly bytes: Buffer;
+  readonly columns: Columns;
+  readonly #place: HeaderPlace;
+  readonly #parser: HeaderParser;
+  readonly #metadata: MetadataRanges;
+
+  /** @throws {SafetensorsError} for every header whose text the format refuses */
+  constructor(bytes: Buffer, columns: Columns, place: HeaderPlace, rejectDuplicates: boolean) {
+    // First of all: the scanner relies on it, and so does whoever decodes a name.
+    if (!place.isAscii && !isUtf8(bytes)) throw utf8Error(bytes, place.path);
+    this.bytes = bytes;
+    this.columns = columns;
+    this.#place = place;
+    this.#parser = new HeaderParser(bytes, columns);
+    this.#metadata = this.#explained(() => {
+      const metadata = this.#parser.scan();
+      if (rejectDuplicates) checkMetadataKeys(bytes, metadata);
+      return metadata;
+    });
+  }
+
+  /**
+   * Has its names checked, then the layout of its data. `checkNames` throws an {@link EntryFault} for a name
+   * that may not be there twice, or drops the earlier entry.
+   *
+   * @throws {SafetensorsError} for every layout that the format refuses
+   */
+  check<Names>(checkNames: (columns: Columns) => Names): CheckedHeader<Names> {
+    const { bytes, columns } = this;
+    return this.#explained(() => {
+      const names = checkNames(columns);
+      const offsetOrder = checkLayout(bytes, columns, this.#place.dataLength);
+      return { bytes, columns, names, offsetOrder, metadata: this.#metadata };
+    });
+  }
+
+  /** Faults become errors that say where. */
+  #explained<T>(step: () => T): T {
+    try {
+      return step();
+    } catch (fault) {
+      if (!(fault instanceof HeaderFault)) throw fault;
+      const tensor = this.#parser.tensorOf(fault);
+      const subject = tensor === undefined ? '' : `tensor ${quoteName(tensor)}: `;
+      const message = `${subject}${fault.message}, at byte ${LENGTH_BYTES + fault.at}`;
+      throw new SafetensorsError(fault.code, message, { path: this.#place.path, tensor });
+    }
   }
 }
 

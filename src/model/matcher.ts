@@ -3,13 +3,14 @@ import { quoteName } from '../escape.ts';
 import type { Columns, TableColumns } from '../header/columns.ts';
 import { NameIndex } from '../header/name-index.ts';
 import { type DuplicatePolicy, duplicateName, indexNames } from '../header/parse.ts';
+import { native, type TableParts } from '../native.ts';
 import { ShapeText } from './shape-text.ts';
 import { shardRuns, type WeightMap } from './weight-map.ts';
 
 const NOT_FOUND = -1;
 
 /** A shard's header that is about to be matched. */
-interface MatchedShard {
+export interface MatchedShard {
   /** Its place in the weight map's `files`. */
   readonly shard: number;
   /** Where its data begins in the range. */
@@ -98,55 +99,25 @@ export class Matcher {
     const { count } = columns;
     if (this.#matches.length < count) this.#matches = new Int32Array(2 * count);
     this.index.findAll(bytes, columns, this.#matches);
-    const served = this.#keepServed(columns, place.shard);
+    const served = this.#takeUp(bytes, columns, place);
+    if (served < 0) throw duplicateName(columns, -1 - served);
     // Nothing has been seen yet of duplicates among the tensors that are not served.
     if (served < count && this.#duplicates === 'reject') indexNames(bytes, columns, 'reject');
-    this.#takeUp(bytes, columns, place.dataStart);
     this.#wanted[place.shard] -= served;
     this.#served = served;
   }
 
-  /** Forgets matches with entries of other shards; returns how many are left. */
-  #keepServed(from: Columns, shard: number): number {
-    const { shards } = this.#map;
-    const matches = this.#matches;
-    const found = this.#found;
-    let served = 0;
-    for (let entry = 0; entry < from.count; entry++) {
-      const match = matches[entry];
-      if (match === NOT_FOUND || shards[match] !== shard) {
-        matches[entry] = NOT_FOUND;
-      } else {
-        if (found[match] !== 0) throw duplicateName(from, entry);
-        found[match] = 1;
-        served++;
-      }
-    }
-    return served;
-  }
-
-  /** Puts down what a header says of its tensors. A loop for each column: V8 is done with those soonest. */
-  #takeUp(header: Buffer, from: Columns, dataStart: number): void {
-    const { count } = from;
-    const { dtypes, begins, ends, shapeStarts } = this.columns;
-    const matches = this.#matches;
-    const view = new DataView(header.buffer, header.byteOffset, header.byteLength);
-    for (let i = 0; i < count; i++) {
-      const match = matches[i];
-      if (match !== NOT_FOUND) dtypes[match] = from.dtypes[i];
-    }
-    for (let i = 0; i < count; i++) {
-      const match = matches[i];
-      if (match !== NOT_FOUND) begins[match] = dataStart + from.begins[i];
-    }
-    for (let i = 0; i < count; i++) {
-      const match = matches[i];
-      if (match !== NOT_FOUND) ends[match] = dataStart + from.ends[i];
-    }
-    for (let i = 0; i < count; i++) {
-      const match = matches[i];
-      if (match !== NOT_FOUND) shapeStarts[match] = this.shapes.add(view, from.shapeStarts[i]);
-    }
+  /** By the addon, which is fast from the first header of a process on. */
+  #takeUp(bytes: Buffer, from: Columns, { shard, dataStart }: MatchedShard): number {
+    const { shapes, columns: to } = this;
+    shapes.reserve(bytes.length);
+    return native().takeUp(
+      ...([bytes, from.count, this.#matches, shard, dataStart] as const),
+      ...tableParts(from),
+      to.count,
+      ...tableParts(to),
+      ...([this.#map.shards, this.#found, shapes.bytes, shapes.kept] as const),
+    );
   }
 
   /**
@@ -178,6 +149,10 @@ export class Matcher {
       { path: this.#path, tensor },
     );
   }
+}
+
+function tableParts({ dtypes, begins, ends, shapeStarts }: TableColumns): TableParts {
+  return [dtypes, begins, ends, shapeStarts];
 }
 
 /** Of names that are in the index twice the last counts. */

@@ -57,7 +57,7 @@ export async function openModel(
   const place = await locateModel(named, fullPathOf(named));
   const model = await (place.isIndex ? openSharded(place, checked) : openSingle(place, checked));
   try {
-    assertVersion(model.version, version, place.path);
+    if (version !== undefined) assertVersion(model.version, version, place.path);
     return model;
   } catch (error) {
     model.close();
@@ -119,9 +119,6 @@ async function openShards(
   const range = reserve(options.map ? plan.byteLength : 0, path);
   const reader = new ShardReader(range, plan.shards, longestHeader(map), options);
   try {
-    reader.start();
-    // Whatever is wrong with a shard, what is wrong with the index comes first.
-    await matcher.checkIndex();
     const { headers, shards } = await reader.matchAll(matcher);
     const table = new ModelTable(map, matcher, headers);
     const place = { byteLength: plan.byteLength, dataStart: 0, path, table };
@@ -132,6 +129,8 @@ async function openShards(
   } catch (error) {
     await reader.stop();
     native().close(range);
+    // Whatever is wrong with a shard, what is wrong with the index comes first.
+    await matcher.checkIndex();
     throw error;
   }
 }
@@ -173,8 +172,13 @@ async function readIndex(
       throw new SafetensorsError('HEADER_TOO_LARGE', message, { path });
     }
     const bytes = allocateHeader(size);
-    const read = await addon.read(handle, 0, bytes.subarray(0, size), false);
-    if (read < size) {
+    // Two halves at once: it is new memory, whose pages take longer than what is read into them.
+    const middle = size >>> 1;
+    const [first, second] = await Promise.all([
+      addon.read(handle, 0, bytes.subarray(0, middle), false),
+      addon.read(handle, middle, bytes.subarray(middle, size), false),
+    ]);
+    if (first + second < size) {
       const message = 'the index became shorter while it was read';
       throw new SafetensorsError('FILE_CHANGED', message, { path });
     }

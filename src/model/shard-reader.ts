@@ -2,13 +2,13 @@ import { SafetensorsError } from '../errors.ts';
 import { HEADER_PADDING, LENGTH_BYTES } from '../header/bytes.ts';
 import { Columns } from '../header/columns.ts';
 import { keptMetadata } from '../header/metadata.ts';
-import { checkHeader } from '../header/parse.ts';
+import { ScannedHeader } from '../header/parse.ts';
 import { PREAMBLE_BYTES } from '../header/preamble.ts';
 import { type FileHandle, type NativeFailure, native, type OpenedFile } from '../native.ts';
 import { type CheckedOptions, MOST_HEADERS } from '../open-options.ts';
 import { Opening, type RawHeader } from '../opening.ts';
 import type { ReadFile } from '../storage/byte-reader.ts';
-import type { Matcher } from './matcher.ts';
+import type { MatchedShard, Matcher } from './matcher.ts';
 import type { WatchedFile } from './model.ts';
 import type { ShardHeader } from './model-table.ts';
 import { type PlannedShard, shardError } from './range.ts';
@@ -54,7 +54,8 @@ export class ShardReader {
   /** Batches that have been started and not been taken, in their order. */
   readonly #pending: Promise<OpenedShard[]>[] = [];
   #started = 0;
-  #columns = new Columns(0);
+  readonly #freeColumns: Columns[] = [];
+  #headerBytes = 0;
 
   constructor(
     range: FileHandle,
@@ -89,23 +90,52 @@ export class ShardReader {
    */
   async matchAll(matcher: Matcher): Promise<ReadShards> {
     const read: ReadShards = { headers: [], shards: [] };
-    let headerBytes = 0;
     for (;;) {
       this.start();
       const batch = await this.#pending.shift();
       if (batch === undefined) return read;
       this.start();
-      for (const { header, prefix, path, fullPath, identity } of batch) {
-        headerBytes += header.bytes.length;
-        if (headerBytes > MOST_HEADERS * this.#options.maxHeaderBytes) {
+      const { scanned, failure } = this.#scan(batch);
+      // The names of the index are hashed meanwhile.
+      if (read.headers.length === 0) await matcher.checkIndex();
+      for (const [i, header] of scanned.entries()) {
+        const { path, fullPath, identity, prefix } = batch[i];
+        const dataStart = this.#shards[read.headers.length].base + batch[i].header.dataStart;
+        read.headers.push(match(header, { shard: read.headers.length, dataStart }, matcher));
+        read.shards.push({ path, fullPath, identity });
+        this.#freePrefixes.push(prefix);
+        this.#freeColumns.push(header.columns);
+      }
+      if (failure !== undefined) throw failure.error;
+    }
+  }
+
+  /** The grammar of their headers, up to the first that has a fault. */
+  #scan(batch: readonly OpenedShard[]): { scanned: ScannedHeader[]; failure?: { error: unknown } } {
+    const { duplicates, maxHeaderBytes } = this.#options;
+    const scanned: ScannedHeader[] = [];
+    try {
+      for (const { header, path } of batch) {
+        const { bytes } = header;
+        this.#headerBytes += bytes.length;
+        if (this.#headerBytes > MOST_HEADERS * maxHeaderBytes) {
           const message = `the headers up to this shard have more than ${MOST_HEADERS} times maxHeaderBytes`;
           throw new SafetensorsError('HEADER_TOO_LARGE', message, { path });
         }
-        read.headers.push(this.#check(header, read.headers.length, matcher));
-        read.shards.push({ path, fullPath, identity });
-        this.#freePrefixes.push(prefix);
+        const columns = this.#columnsFor(bytes);
+        scanned.push(new ScannedHeader(bytes, columns, header, duplicates === 'reject'));
       }
+      return { scanned };
+    } catch (error) {
+      return { scanned, failure: { error } };
     }
+  }
+
+  #columnsFor(header: Buffer): Columns {
+    const free = this.#freeColumns.pop();
+    if (!free?.fits(header.length)) return new Columns(header.length);
+    free.clear();
+    return free;
   }
 
   /** The shards that are open, which are whoever's has them; none where they are mapped. */
@@ -165,20 +195,11 @@ export class ShardReader {
       throw shardError(opening.fail(error), path);
     }
   }
+}
 
-  #check(header: RawHeader, shard: number, matcher: Matcher): ShardHeader {
-    const { bytes, path, dataLength, isAscii } = header;
-    const dataStart = this.#shards[shard].base + header.dataStart;
-    if (this.#columns.fits(bytes.length)) this.#columns.clear();
-    else this.#columns = new Columns(bytes.length);
-    const { offsetOrder, metadata } = checkHeader(
-      bytes,
-      this.#columns,
-      { dataLength, path, isAscii },
-      this.#options.duplicates === 'reject',
-      (_, columns) => matcher.match(bytes, columns, { shard, dataStart }),
-    );
-    matcher.finish(shard, this.#columns.count, offsetOrder);
-    return { metadata: keptMetadata(bytes, metadata), dataStart };
-  }
+function match(scanned: ScannedHeader, place: MatchedShard, matcher: Matcher): ShardHeader {
+  const { bytes, columns } = scanned;
+  const { offsetOrder, metadata } = scanned.check(() => matcher.match(bytes, columns, place));
+  matcher.finish(place.shard, columns.count, offsetOrder);
+  return { metadata: keptMetadata(bytes, metadata), dataStart: place.dataStart };
 }

@@ -21,9 +21,9 @@ export function checkVersion(version: unknown): asserts version is string | unde
   throw new TypeError(`version: expected a string, found ${inspect(version, { depth: 0 })}`);
 }
 
-/** @throws {SafetensorsError} FILE_CHANGED unless both are the same, or none was asked for */
-export function assertVersion(found: string, wanted: string | undefined, path: string): void {
-  if (wanted === undefined || found === wanted) return;
+/** @throws {SafetensorsError} FILE_CHANGED unless both are the same */
+export function assertVersion(found: string, wanted: string, path: string): void {
+  if (found === wanted) return;
   const message = `the files are not those of version ${JSON.stringify(wanted)}, but of ${found}`;
   throw new SafetensorsError('FILE_CHANGED', message, { path });
 }

@@ -130,6 +130,13 @@ const names = () => [
   new Int32Array(16),
   Int32Array.of(1, 2),
 ];
+/** Of tables: dtypes, begins, ends, where shapes start. */
+const columns = (count: number) => [
+  bytes(count),
+  new Float64Array(count),
+  new Float64Array(count),
+  Int32Array.of(0, 4, 5).subarray(0, count),
+];
 const wanted = () => ({
   path,
   offset: 0,
@@ -191,6 +198,10 @@ const CALLS: Record<string, () => unknown[]> = {
   indexNames: names,
   indexNamesAsync: names,
   findNames: () => [...names(), ...names().slice(0, 4), new Int32Array(20)],
+  takeUp: () => [
+    ...[Buffer.from('2,3]]4]'), 3, Int32Array.of(1, -1, 0), 0, 100, ...columns(3)],
+    ...[2, ...columns(2), new Int32Array(2), bytes(2), bytes(64), new Int32Array(5)],
+  ],
   noteCopy: () => [handle(), new ArrayBuffer(8)],
   detach: () => [handle(), new ArrayBuffer(8)],
   gather: () => [random.once(2) ? handle() : bytes(200), runs(), bytes(64), 0, 64],

@@ -13,6 +13,7 @@ void Gathering(Input input);    // AreWithin, Gather, GatherMapped; Cursor and F
 void Kernels(Input input);      // the kernels of decoding and encoding, of every set
 void Blocks(Input input);       // DecodeTiles, DecodeMxfp4; the scaled kernels
 void Names(Input input);        // NameIndex
+void Entries(Input input);      // TakeUp; ShapeText by that
 void Texts(Input input);        // AsciiEnd
 void Ranges(Input input);       // Mapping::Reserve, MapFile, Contains; PageIn, ReadAhead,
                                 // ResidentBytes, DropPages
@@ -34,10 +35,10 @@ struct Target {
 };
 
 inline constexpr Target kTargets[] = {
-    {"gather", Gathering},   {"kernels", Kernels}, {"blocks", Blocks},    {"names", Names},
-    {"text", Texts},         {"ranges", Ranges},   {"page-in", PagingIn}, {"losses", Losses},
-    {"file", Files},         {"paths", Paths},     {"output", Outputs},   {"direct", Directs},
-    {"memory", LargeMemory},
+    {"gather", Gathering}, {"kernels", Kernels},    {"blocks", Blocks}, {"names", Names},
+    {"entries", Entries},  {"text", Texts},         {"ranges", Ranges}, {"page-in", PagingIn},
+    {"losses", Losses},    {"file", Files},         {"paths", Paths},   {"output", Outputs},
+    {"direct", Directs},   {"memory", LargeMemory},
 };
 
 }  // namespace safetensors::test
