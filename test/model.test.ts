@@ -428,6 +428,49 @@ describe('the weight_map is a list of what is allowed', () => {
     },
   );
 
+  it('what is wrong with an earlier shard comes first, and with the index before that', async () => {
+    const folder = twoShards();
+    const broken = rawFile('{"y":', Buffer.of());
+    const missing = [
+      ['y', SECOND],
+      ['w', FIRST],
+    ] as const;
+    writeFileSync(join(folder, SECOND), broken);
+    await expectRefused(folder, { code: 'HEADER_JSON', path: SECOND });
+    writeFileSync(join(folder, INDEX), indexOf(missing));
+    await expectRefused(folder, { code: 'INDEX_MISMATCH', path: INDEX, tensor: 'w' });
+    writeFileSync(join(folder, FIRST), broken);
+    await expectRefused(folder, { code: 'HEADER_JSON', path: FIRST });
+    writeFileSync(join(folder, INDEX), indexOf([...missing, ['y', FIRST]]));
+    await expectRefused(folder, { code: 'DUPLICATE_KEY', path: INDEX, tensor: 'y' });
+    unlinkSync(join(folder, FIRST));
+    await expectRefused(folder, { code: 'SHARD_MISSING', path: FIRST });
+  });
+
+  it('headers of more bytes than are scanned at once', async () => {
+    const files = [shardName(1, 3), shardName(2, 3), shardName(3, 3)];
+    const many = (file: string) =>
+      Array.from({ length: 40_000 }, (_, i) => ({
+        name: `${file} ${i}`,
+        dtype: 'U8',
+        shape: [1, i % 7, 1],
+        data: patternBytes(i % 7, i),
+      }));
+    const shards = Object.fromEntries(files.map((file) => [file, many(file)]));
+    const folder = writeModel(newFolder(), {
+      shards,
+      index: indexOf(
+        files.flatMap((file) => shards[file].map(({ name }) => [name, file] as const)),
+      ),
+    });
+    using model = await openModel(folder);
+    expect(model.size).toBe(120_000);
+    for (const { name, shape, data } of files.flatMap((file) => shards[file].slice(-9))) {
+      expect(model.info(name).shape).toEqual(shape);
+      expect(model.getTensor(name).bytes).toEqual(new Uint8Array(data));
+    }
+  });
+
   const names = [
     '',
     '__proto__',

@@ -25,6 +25,9 @@ const PREFIX_STEP = 4096;
 /** Most that is read at once of a shard before its header's length is known. */
 const MOST_PREFIX_BYTES = 2 ** 20;
 
+/** Bytes of headers that are scanned before the first of them is matched; their columns take less again. */
+const MOST_SCANNED_BYTES = 2 ** 22;
+
 /** What reading has come to when it is done. */
 export interface ReadShards {
   readonly headers: ShardHeader[];
@@ -35,6 +38,11 @@ interface OpenedShard extends WatchedFile {
   readonly header: RawHeader;
   /** The memory that the header may be in, and which is free again when that has been checked. */
   readonly prefix: Buffer;
+}
+
+interface ScannedShard {
+  readonly opened: OpenedShard;
+  readonly header: ScannedHeader;
 }
 
 /**
@@ -95,40 +103,54 @@ export class ShardReader {
       const batch = await this.#pending.shift();
       if (batch === undefined) return read;
       this.start();
-      const { scanned, failure } = this.#scan(batch);
-      // The names of the index are hashed meanwhile.
-      if (read.headers.length === 0) await matcher.checkIndex();
-      for (const [i, header] of scanned.entries()) {
-        const { path, fullPath, identity, prefix } = batch[i];
-        const dataStart = this.#shards[read.headers.length].base + batch[i].header.dataStart;
-        read.headers.push(match(header, { shard: read.headers.length, dataStart }, matcher));
-        read.shards.push({ path, fullPath, identity });
-        this.#freePrefixes.push(prefix);
-        this.#freeColumns.push(header.columns);
+      for (const group of this.#scanned(batch)) {
+        // The names of the index are hashed while the first of them are scanned.
+        await matcher.checkIndex();
+        for (const { opened, header } of group) {
+          const { path, fullPath, identity, prefix } = opened;
+          const shard = read.headers.length;
+          const dataStart = this.#shards[shard].base + opened.header.dataStart;
+          read.headers.push(match(header, { shard, dataStart }, matcher));
+          read.shards.push({ path, fullPath, identity });
+          this.#freePrefixes.push(prefix);
+          this.#freeColumns.push(header.columns);
+        }
       }
-      if (failure !== undefined) throw failure.error;
     }
   }
 
-  /** The grammar of their headers, up to the first that has a fault. */
-  #scan(batch: readonly OpenedShard[]): { scanned: ScannedHeader[]; failure?: { error: unknown } } {
-    const { duplicates, maxHeaderBytes } = this.#options;
-    const scanned: ScannedHeader[] = [];
-    try {
-      for (const { header, path } of batch) {
-        const { bytes } = header;
-        this.#headerBytes += bytes.length;
-        if (this.#headerBytes > MOST_HEADERS * maxHeaderBytes) {
-          const message = `the headers up to this shard have more than ${MOST_HEADERS} times maxHeaderBytes`;
-          throw new SafetensorsError('HEADER_TOO_LARGE', message, { path });
-        }
-        const columns = this.#columnsFor(bytes);
-        scanned.push(new ScannedHeader(bytes, columns, header, duplicates === 'reject'));
+  /** Shards whose headers are right in their grammar, as many at once as there is some memory for. */
+  *#scanned(batch: readonly OpenedShard[]): Generator<readonly ScannedShard[]> {
+    let group: ScannedShard[] = [];
+    let bytes = 0;
+    for (const opened of batch) {
+      const { length } = opened.header.bytes;
+      if (bytes > 0 && bytes + length > MOST_SCANNED_BYTES) {
+        yield group;
+        group = [];
+        bytes = 0;
       }
-      return { scanned };
-    } catch (error) {
-      return { scanned, failure: { error } };
+      try {
+        group.push({ opened, header: this.#scan(opened) });
+        bytes += length;
+      } catch (error) {
+        // What is wrong with those before comes first.
+        yield group;
+        throw error;
+      }
     }
+    yield group;
+  }
+
+  #scan({ header, path }: OpenedShard): ScannedHeader {
+    const { duplicates, maxHeaderBytes } = this.#options;
+    const { bytes } = header;
+    this.#headerBytes += bytes.length;
+    if (this.#headerBytes > MOST_HEADERS * maxHeaderBytes) {
+      const message = `the headers up to this shard have more than ${MOST_HEADERS} times maxHeaderBytes`;
+      throw new SafetensorsError('HEADER_TOO_LARGE', message, { path });
+    }
+    return new ScannedHeader(bytes, this.#columnsFor(bytes), header, duplicates === 'reject');
   }
 
   #columnsFor(header: Buffer): Columns {
