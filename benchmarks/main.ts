@@ -154,7 +154,8 @@ async function main(options: Options): Promise<void> {
     const at = new Date().toISOString();
     results.push({ trial: trial.name, run, at, seconds, quick, ceiling, rows, charts });
     // Now, and not at the end: a run that is interrupted has measured this all the same.
-    writeResults(options.output, { machine, results });
+    const aside = writeResults(options.output, { machine, results });
+    if (aside !== undefined) setting.progress(`the results of another machine are now in ${aside}`);
     print(`${formatTrial(trial, rows)}\n${formatTime(seconds)}`);
   }
   if (options.json) console.log(JSON.stringify({ machine, results }, undefined, 2));

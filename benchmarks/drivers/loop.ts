@@ -16,6 +16,6 @@ const result: LoopResult = {
   time,
   delay,
   longest: longestDelay,
-  checksum: `${byteLength - residentBytes} bytes are not in memory`,
+  resident: residentBytes / byteLength,
 };
 console.log(JSON.stringify(result));

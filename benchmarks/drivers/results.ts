@@ -84,8 +84,8 @@ export interface LoopResult {
   /** Of the event loop, at the 99th percentile. */
   delay: number;
   longest: number;
-  /** Whether all is in memory. */
-  checksum: string;
+  /** The share of the file that is in memory then. */
+  resident: number;
 }
 
 /** What the driver `hold` prints. */

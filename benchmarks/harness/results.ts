@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import type { Ceiling } from './ceiling.ts';
 import type { Chart } from './chart.ts';
@@ -31,19 +31,26 @@ export function readResults(path: string): Results {
   return JSON.parse(readFileSync(path, 'utf8')) as Results;
 }
 
-/** Writes results; those of other trials that were measured before on the same machine stay. */
-export function writeResults(path: string, { machine, results }: Results): void {
+/**
+ * Writes results; those of other trials that were measured before on the same machine stay. Those of another
+ * machine, or with another reference, are put aside; returns where.
+ */
+export function writeResults(path: string, { machine, results }: Results): string | undefined {
   let others: TrialResult[] = [];
+  let aside: string | undefined;
   try {
     const before = readResults(path);
     // The same after a trip through JSON, which drops what is undefined.
-    const same = isDeepStrictEqual(before.machine, JSON.parse(JSON.stringify(machine)));
-    if (same) {
+    if (isDeepStrictEqual(before.machine, JSON.parse(JSON.stringify(machine)))) {
       others = before.results.filter(({ trial }) => !results.some((now) => now.trial === trial));
+    } else {
+      renameSync(path, `${path}.before`);
+      aside = `${path}.before`;
     }
   } catch {
     // None, or those of an older version of the suite.
   }
   const all: Results = { machine, results: [...others, ...results] };
   writeFileSync(path, `${JSON.stringify(all, undefined, 2)}\n`);
+  return aside;
 }
