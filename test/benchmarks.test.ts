@@ -105,7 +105,11 @@ describe('the suite, on the smallest inputs', () => {
       allFigures,
       /^\| … pauses of all collections \| [\d.]+ ms \| [\d.]+ ms, /m,
     ],
-    ['README.md', headlines, /^\| a view \(`tensor\.data`\), GPT-2's 160 tensors \| [\d.,]+ ns \| /m],
+    [
+      'README.md',
+      headlines,
+      /^\| a view \(`tensor\.data`\), GPT-2's 160 tensors \| [\d.,]+ ns \| /m,
+    ],
   ])('puts what it found into %s', (name, figures, row) => {
     const results = JSON.parse(readFileSync(output, 'utf8')) as Results;
     const page = readFileSync(new URL(`../${name}`, import.meta.url), 'utf8');
