@@ -36,21 +36,27 @@ export function readResults(path: string): Results {
  * machine, or with another reference, are put aside; returns where.
  */
 export function writeResults(path: string, { machine, results }: Results): string | undefined {
+  const before = earlierResults(path);
   let others: TrialResult[] = [];
   let aside: string | undefined;
-  try {
-    const before = readResults(path);
-    // The same after a trip through JSON, which drops what is undefined.
-    if (isDeepStrictEqual(before.machine, JSON.parse(JSON.stringify(machine)))) {
-      others = before.results.filter(({ trial }) => !results.some((now) => now.trial === trial));
-    } else {
-      renameSync(path, `${path}.before`);
-      aside = `${path}.before`;
-    }
-  } catch {
-    // None, or those of an older version of the suite.
+  // The same after a trip through JSON, which drops what is undefined.
+  if (isDeepStrictEqual(before?.machine, JSON.parse(JSON.stringify(machine)))) {
+    others =
+      before?.results.filter(({ trial }) => !results.some((now) => now.trial === trial)) ?? [];
+  } else if (before !== undefined) {
+    aside = `${path}.${before.results[0]?.run ?? 'empty'}`;
+    renameSync(path, aside);
   }
   const all: Results = { machine, results: [...others, ...results] };
   writeFileSync(path, `${JSON.stringify(all, undefined, 2)}\n`);
   return aside;
+}
+
+/** None where there is no file, or one of an older version of the suite. */
+function earlierResults(path: string): Results | undefined {
+  try {
+    return readResults(path);
+  } catch {
+    return undefined;
+  }
 }

@@ -91,6 +91,7 @@ function ofMissing({ id, name }: Model, node: NodeChild, reason: string): Compar
   const rows = [
     ['data', 'tensor.data', 'ns'],
     ['data-array', 'tensor.data', 'ns'],
+    ['collected', 'tensor.data, after full collections', 'ns'],
     ['get-data', 'getTensor(name).data', 'ns'],
     ['first-gcs', 'full GCs of the first pass', 'GCs'],
     ['first-pass', 'the first pass over all tensors', 'ms'],

@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstring>
-#include <utility>
 
 namespace safetensors {
 namespace {
@@ -147,7 +145,7 @@ size_t NameIndex::InsertDistinct() const {
       for (; slots[2 * slot] != 0; slot = (slot + 1) & mask) {
         const auto other = static_cast<size_t>(slots[2 * slot]) - 1;
         if (static_cast<uint32_t>(slots[2 * slot + 1]) != hashes[i] || other >= first + i) continue;
-        if (Same(names.At(other), batch_names[i])) return first + i;
+        if (names.Has(other) && Same(names.At(other), batch_names[i])) return first + i;
       }
       slots[2 * slot] = static_cast<int32_t>(first + i + 1);
       slots[2 * slot + 1] = static_cast<int32_t>(hashes[i]);

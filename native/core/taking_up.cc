@@ -46,9 +46,10 @@ std::optional<int32_t> ShapeText::Append(std::span<const std::byte> text) {
   const void* const end = std::memchr(text.data(), kCloseBracket, most);
   if (end == nullptr) return std::nullopt;
   const auto length = static_cast<int32_t>(static_cast<const std::byte*>(end) + 1 - text.data());
-  if (!Has(memory_, taken_, length)) return std::nullopt;
-  std::memcpy(&memory_[static_cast<size_t>(taken_)], text.data(), static_cast<size_t>(length));
-  taken_ += length;
+  const int32_t place = taken_;
+  if (!Has(memory_, place, length)) return std::nullopt;
+  std::memmove(&memory_[static_cast<size_t>(place)], text.data(), static_cast<size_t>(length));
+  taken_ = place + length;
   return length;
 }
 

@@ -9,7 +9,7 @@
 
 namespace safetensors {
 
-// What a table says of each of its tensors; all columns are of one length.
+// What a table says of each of its tensors.
 struct TableColumns {
   std::span<uint8_t> dtypes;
   std::span<double> begins;

@@ -24,7 +24,7 @@ export interface MatchedShard {
 export class Matcher {
   readonly index: NameIndex;
   /** Where the `shapeStarts` of the columns lead. */
-  readonly shapes = new ShapeText();
+  readonly shapes: ShapeText;
   readonly columns: TableColumns & { readonly begins: Float64Array };
   /** The model's entries in the order of their data, as far as {@link finish} has been told of them. */
   readonly offsetOrder: Uint32Array;
@@ -47,6 +47,7 @@ export class Matcher {
   constructor(map: WeightMap, path: string, duplicates: DuplicatePolicy) {
     this.#map = map;
     this.#path = path;
+    this.shapes = new ShapeText(path);
     this.#duplicates = duplicates;
     const { bytes, nameStarts, nameEnds } = map;
     this.index = new NameIndex(bytes, nameStarts, nameEnds, map.count);
@@ -56,6 +57,8 @@ export class Matcher {
       keepLast(map, this.index);
       this.#distinct = Promise.resolve(map.count);
     }
+    // Whoever asks sees its error; until then it is nobody's.
+    this.#distinct.catch(() => {});
     const { count } = map;
     this.columns = {
       count,

@@ -29,7 +29,7 @@ export class ModelTable extends HeaderTable {
     super({ bytes: map.bytes, columns, index, offsetOrder, metadata: NO_METADATA });
     this.#headers = headers;
     this.#shards = map.shards;
-    this.#shapes = matcher.shapes.bytes;
+    this.#shapes = matcher.shapes.finish();
   }
 
   /** The place of a tensor's shard among all. */

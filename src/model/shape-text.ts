@@ -1,13 +1,15 @@
-const FIRST_BYTES = 2 ** 16;
+import { SafetensorsError } from '../errors.ts';
 
-/** Words are read of what is compared. */
-const PADDING = 3;
+const FIRST_BYTES = 2 ** 16;
+/** Places are 32-bit integers. */
+const MOST_BYTES = 2 ** 31 - 1;
 
 /**
  * The text of shapes, each from behind its opening bracket to the closing one, so that the headers
  * that they come from need not be kept. The addon puts them here (`takeUp`).
  */
 export class ShapeText {
+  readonly #path: string;
   #bytes = new Uint8Array(FIRST_BYTES);
   /**
    * What the addon knows of them from one header to the next: start and length of the shape that was added
@@ -15,18 +17,37 @@ export class ShapeText {
    */
   readonly kept = new Int32Array(5);
 
+  /** @param path that of the model, for messages */
+  constructor(path: string) {
+    this.#path = path;
+  }
+
   get bytes(): Uint8Array {
     return this.#bytes;
   }
 
-  /** Makes room for all shapes of a header of so many bytes. */
+  /**
+   * Makes room for all shapes of a header of so many bytes.
+   * @throws {SafetensorsError} HEADER_TOO_LARGE
+   */
   reserve(headerBytes: number): void {
-    const taken = this.kept[4];
-    const wanted = taken + headerBytes + PADDING;
+    const wanted = this.kept[4] + headerBytes;
     if (wanted <= this.#bytes.length) return;
-    // Pages that are never written cost nothing.
-    const grown = new Uint8Array(2 * wanted);
-    grown.set(this.#bytes.subarray(0, taken));
+    if (wanted > MOST_BYTES) {
+      const message = `the shapes of all shards have more than ${MOST_BYTES} bytes`;
+      throw new SafetensorsError('HEADER_TOO_LARGE', message, { path: this.#path });
+    }
+    const grown = new Uint8Array(Math.min(2 * wanted, MOST_BYTES));
+    grown.set(this.#taken());
     this.#bytes = grown;
+  }
+
+  /** All of them, in no more memory than they take. */
+  finish(): Uint8Array {
+    return this.#taken().slice();
+  }
+
+  #taken(): Uint8Array {
+    return this.#bytes.subarray(0, this.kept[4]);
   }
 }

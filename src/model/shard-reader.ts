@@ -113,7 +113,8 @@ export class ShardReader {
           read.headers.push(match(header, { shard, dataStart }, matcher));
           read.shards.push({ path, fullPath, identity });
           this.#freePrefixes.push(prefix);
-          this.#freeColumns.push(header.columns);
+          // Large ones are for headers that are as rare.
+          if (header.bytes.length <= MOST_SCANNED_BYTES) this.#freeColumns.push(header.columns);
         }
       }
     }

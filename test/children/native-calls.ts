@@ -130,6 +130,9 @@ const names = () => [
   new Int32Array(16),
   Int32Array.of(1, 2),
 ];
+/** Of shapes: none yet, or anything. */
+const kept = () =>
+  Int32Array.from({ length: 5 }, () => (random.once(8) ? random.below(2 ** 32) : 0));
 /** Of tables: dtypes, begins, ends, where shapes start. */
 const columns = (count: number) => [
   bytes(count),
@@ -200,7 +203,7 @@ const CALLS: Record<string, () => unknown[]> = {
   findNames: () => [...names(), ...names().slice(0, 4), new Int32Array(20)],
   takeUp: () => [
     ...[Buffer.from('2,3]]4]'), 3, Int32Array.of(1, -1, 0), 0, 100, ...columns(3)],
-    ...[2, ...columns(2), new Int32Array(2), bytes(2), bytes(64), new Int32Array(5)],
+    ...[2, ...columns(2), new Int32Array(2), new Uint8Array(2), bytes(64), kept()],
   ],
   noteCopy: () => [handle(), new ArrayBuffer(8)],
   detach: () => [handle(), new ArrayBuffer(8)],

@@ -12,7 +12,6 @@ namespace safetensors::test {
 namespace {
 
 constexpr uint64_t kMostEntries = 24;
-constexpr int32_t kShards = 3;
 
 // Memory of a table's columns.
 struct Columns {
@@ -60,15 +59,17 @@ void Entries(Input input) {
   const Exact<int32_t> shards(model_count);
   const Exact<uint8_t> found(model_count);
   for (size_t i = 0; i < count; i++) {
-    matches.data()[i] = TakePlace(input, model_count);
+    // Mostly different ones: one that is found twice is the last that is looked at.
+    const bool any = input.Below(8) == 0;
+    matches.data()[i] = any ? TakePlace(input, model_count) : static_cast<int32_t>(i);
     columns.shapes.data()[i] = TakePlace(input, header.size());
-    columns.dtypes.data()[i] = input.Take<uint8_t>();
-    columns.begins.data()[i] = input.Take<uint16_t>();
-    columns.ends.data()[i] = input.Take<uint16_t>();
+    columns.dtypes.data()[i] = static_cast<uint8_t>(37 * i);
+    columns.begins.data()[i] = input.Take<uint8_t>();
+    columns.ends.data()[i] = static_cast<double>(1000 + i);
   }
   for (size_t i = 0; i < model_count; i++) {
-    shards.data()[i] = static_cast<int32_t>(input.Below(kShards));
-    found.data()[i] = input.Below(8) == 0 ? 1 : 0;
+    shards.data()[i] = input.Below(8) == 0 ? 0 : 1;
+    found.data()[i] = input.Below(32) == 0 ? 1 : 0;
   }
   const double data_start = input.Take<uint32_t>();
   header.FillFrom(input.Rest());
@@ -86,6 +87,10 @@ void Entries(Input input) {
   const TakenUp taken = TakeUp(shard, model, model_count, shapes);
 
   size_t taken_up = 0;
+  // What must have been kept: a text again only when it was neither of the last two.
+  std::string last;
+  std::string before_last;
+  size_t kept_bytes = 0;
   for (size_t i = 0; i < count; i++) {
     const auto match = static_cast<size_t>(wanted[i]);
     const bool served = match < model_count && shards.data()[match] == 1;
@@ -106,6 +111,11 @@ void Entries(Input input) {
     }
     before[match] = 1;
     taken_up++;
+    if (text && *text != last) {
+      if (*text != before_last) kept_bytes += text->size();
+      before_last = last;
+      last = *text;
+    }
     EXPECT(found.data()[match] == 1);
     EXPECT(table.dtypes.data()[match] == columns.dtypes.data()[i]);
     EXPECT(table.begins.data()[match] == data_start + columns.begins.data()[i]);
@@ -113,6 +123,7 @@ void Entries(Input input) {
     if (known) EXPECT(TextAt(texts.span(), table.shapes.data()[match]) == text);
   }
   EXPECT(taken.count == taken_up);
+  if (known) EXPECT(kept.data()[4] == static_cast<int32_t>(kept_bytes));
 }
 
 }  // namespace safetensors::test
