@@ -30,7 +30,7 @@ export async function collectGarbage(): Promise<void> {
   }
 }
 
-const STRETCHES = 4;
+const STRETCHES = 5;
 
 /** V8 frees the memory of buffers on a thread of its own, in its own time: it is waited for while it does. */
 const QUIET_LOOKS = 3;
