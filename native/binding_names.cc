@@ -145,6 +145,8 @@ std::optional<ShardHeader> ToShardHeader(const Napi::CallbackInfo& info) {
 //     modelCount: number, modelDtypes, modelBegins, modelEnds, modelShapeStarts, shards:
 //     Int32Array, found: Uint8Array, shapes: Uint8Array, kept: Int32Array): number
 // How many entries were taken up, or -1 - the first that had been found before.
+// Done when it returns, on the JavaScript thread, and no argument is anything but a number or an
+// array of numbers: nothing runs meanwhile that could detach one, and no pointer is kept.
 Napi::Value TakeUpEntries(const Napi::CallbackInfo& info) {
   constexpr size_t kKept = ShapeText::Kept::extent;
   const std::optional<ShardHeader> header = ToShardHeader(info);

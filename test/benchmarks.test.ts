@@ -17,7 +17,7 @@ import { FIGURES } from '../benchmarks/harness/figures.ts';
 import type { Machine } from '../benchmarks/harness/machine.ts';
 import { allFigures, headlines } from '../benchmarks/harness/markdown.ts';
 import { assertPublishable, withFigures } from '../benchmarks/harness/publish.ts';
-import type { Results } from '../benchmarks/harness/results.ts';
+import { type Results, readResults, writeResults } from '../benchmarks/harness/results.ts';
 import { NotMeasured } from '../benchmarks/harness/trial.ts';
 import { TRIALS } from '../benchmarks/trials/all.ts';
 import { runCommand } from './support/child.ts';
@@ -52,6 +52,22 @@ function emptyFolder(name: string): string {
   mkdirSync(path);
   return path;
 }
+
+it('results of the same machine are kept, and of another one put aside', () => {
+  const path = join(emptyFolder('written'), 'bench.json');
+  const measured = (reference: string, trial: string) => ({
+    machine: { reference } as Machine,
+    results: [{ trial, run: `${reference}-${trial}` } as Results['results'][number]],
+  });
+  const trialsIn = (file: string) => readResults(file).results.map(({ trial }) => trial);
+  expect(writeResults(path, measured('with', 'a'))).toBe(undefined);
+  expect(writeResults(path, measured('with', 'b'))).toBe(undefined);
+  expect(trialsIn(path)).toEqual(['a', 'b']);
+  const aside = writeResults(path, measured('without', 'c'));
+  expect(aside).toBe(`${path}.with-a`);
+  expect(trialsIn(path)).toEqual(['c']);
+  expect(trialsIn(`${aside}`)).toEqual(['a', 'b']);
+});
 
 describe('the suite, on the smallest inputs', () => {
   it('runs every trial, and draws what it found', async () => {

@@ -81,7 +81,7 @@ export class ShardReader {
   }
 
   /** Starts as many shards as may be open ahead. */
-  start(): void {
+  #start(): void {
     while (this.#pending.length < BATCHES_AHEAD && this.#started < this.#shards.length) {
       const first = this.#started;
       this.#started = Math.min(first + BATCH, this.#shards.length);
@@ -99,10 +99,10 @@ export class ShardReader {
   async matchAll(matcher: Matcher): Promise<ReadShards> {
     const read: ReadShards = { headers: [], shards: [] };
     for (;;) {
-      this.start();
+      this.#start();
       const batch = await this.#pending.shift();
       if (batch === undefined) return read;
-      this.start();
+      this.#start();
       for (const group of this.#scanned(batch)) {
         // The names of the index are hashed while the first of them are scanned.
         await matcher.checkIndex();
