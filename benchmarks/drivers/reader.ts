@@ -1,9 +1,10 @@
 /**
- * Reads a file from one end to the other, looks at none of it, and prints what that took, as JSON.
+ * Reads a file, looks at none of it, and prints what that took, as JSON.
  *
- *   lanes FILE       node:fs, through the page cache: reads of 8 MiB, four at a time
- *   dd FILE COUNT    so many dd at once, each with its part of the file, past the page cache
- *   fio FILE         fio, past the page cache, 32 reads of 1 MiB at a time
+ *   lanes FILE                node:fs, through the page cache: reads of 8 MiB, four at a time
+ *   dd FILE COUNT             so many dd at once, each with its part of the file, past the page cache
+ *   fio FILE                  fio, past the page cache, 32 reads of 1 MiB at a time
+ *   scattered FILE COUNT KIB  fio, past the page cache, so many reads of that size, anywhere in the file
  */
 import { execFile } from 'node:child_process';
 import { stat } from 'node:fs/promises';
@@ -43,17 +44,30 @@ async function dd(path: string, count: number): Promise<ReaderResult> {
   return { time, bytes: bytes.reduce((sum, part) => sum + part, 0) };
 }
 
-async function fio(path: string): Promise<ReaderResult> {
+const SEQUENTIAL = ['--rw=read', '--bs=1M', '--iodepth=32'];
+/** So many that disks have them all in their queue, and no more memory than that. */
+const MOST_AT_ONCE = 64;
+const MOST_BYTES_AT_ONCE = 64 * MIB;
+
+function scattered(count: number, kib: number): string[] {
+  const bytes = 1024 * kib;
+  return [
+    '--rw=randread',
+    `--bs=${bytes}`,
+    `--io_size=${count * bytes}`,
+    `--iodepth=${Math.min(MOST_AT_ONCE, MOST_BYTES_AT_ONCE / bytes)}`,
+  ];
+}
+
+async function fio(path: string, pattern: readonly string[]): Promise<ReaderResult> {
   const { stdout } = await run('fio', [
     '--name=read',
-    '--rw=read',
     `--filename=${path}`,
     '--readonly',
     '--direct=1',
-    '--bs=1M',
-    '--iodepth=32',
     '--ioengine=libaio',
     '--output-format=json',
+    ...pattern,
   ]);
   const { jobs } = JSON.parse(stdout) as {
     jobs: { read: { runtime: number; io_bytes: number } }[];
@@ -62,10 +76,11 @@ async function fio(path: string): Promise<ReaderResult> {
   return { time: runtime, bytes };
 }
 
-const [task, path, count] = process.argv.slice(2);
+const [task, path, count, kib] = process.argv.slice(2);
 const tasks: Record<string, () => Promise<ReaderResult>> = {
   lanes: () => lanes(path),
   dd: () => dd(path, Number(count)),
-  fio: () => fio(path),
+  fio: () => fio(path, SEQUENTIAL),
+  scattered: () => fio(path, scattered(Number(count), Number(kib))),
 };
 console.log(JSON.stringify(await tasks[task]()));

@@ -6,9 +6,11 @@
  *   tensors FILE COUNT durable|cached   so many tensors of a few bytes
  *   write SOURCE BLOCKS                 the file for `copy`
  *   dd FILE BLOCKS                      what the disk takes: dd, past the page cache
+ *   idle MS                             an event loop that has nothing to do for so long
  */
 import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import { safeOpen, saveFile, type TensorLike, type TensorsLike } from 'safetensors-mmap';
 import { BLOCK_BYTES, blockModel } from '../models/blocks.ts';
 import { deepSeekV3 } from '../models/deepseek-v3.ts';
@@ -69,5 +71,6 @@ const tasks: Record<string, () => object | Promise<object>> = {
   tensors: () => save(smallTensors(Number(argument)), path, mode),
   write: () => write(path, Number(argument)),
   dd: () => dd(path, Number(argument)),
+  idle: () => costOf(() => setTimeout(Number(path))),
 };
 console.log(JSON.stringify(await tasks[task]()));

@@ -114,11 +114,22 @@ export function atMost(row: Row, ours: readonly number[], limit?: number): Compa
   return { ...row, rounds: ours.length, ours: own, ...target, verdict };
 }
 
-/** A figure that must never be over a limit: the worst round is held against it. */
-export function never(row: Row, ours: readonly number[], limit: number): Comparison {
+/**
+ * A figure that must never be over a limit: the worst round is held against it. `beside` is what the machine
+ * itself has of that, with nothing of ours running; it changes no verdict.
+ */
+export function never(
+  row: Row,
+  ours: readonly number[],
+  limit: number,
+  beside?: Series,
+): Comparison {
   const own = spread(ours);
   const target = `≤ ${limit} ${row.unit}, always`;
-  return { ...row, rounds: ours.length, ours: own, target, verdict: verdictOf(own.max <= limit) };
+  const peer =
+    beside === undefined ? {} : { peer: { name: beside.name, spread: spread(beside.samples) } };
+  const verdict = verdictOf(own.max <= limit);
+  return { ...row, rounds: ours.length, ours: own, ...peer, target, verdict };
 }
 
 /** The id of the row of a trial that could not be measured at all. */

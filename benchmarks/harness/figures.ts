@@ -43,7 +43,8 @@ const INDEX_OF_A_MODEL =
   'opened, and each tensor is compared with its entry there.';
 const FAULTS_OF_A_FAST_DISK =
   'page faults alone wait for the disk once for each 128 KB. Where it answers at once, they come near to its full ' +
-  'speed, the more so the larger the tensors are, and nothing can be ten times faster than that.';
+  'speed, the more so the larger the tensors are, and nothing can be ten times faster than that: what the disk ' +
+  'alone takes for as many blocks of that size is in the rows below.';
 const NEAR_MEMORY =
   'a plain loop is limited by what it computes, a kernel by memory: one cannot be faster than the other by more ' +
   'than memory is, which the row against the kernel that only moves bytes shows.';
@@ -53,7 +54,8 @@ const NO_SPARE_CORES =
   'spare; dd with oflag=direct does not.';
 const SHORT_ROWS = 'a slice of columns needs all pages, and copies a few bytes from each.';
 const LATE_LOOP =
-  'the worst of all rounds counts; where all cores are busy, the thread of the event loop waits for one.';
+  'the worst of all rounds counts; where all cores are busy, be it by others, the thread of the event loop waits for ' +
+  'one.';
 const HEADER_IS_COPIED =
   'the header is copied into memory of our own, and V8 takes some for WebAssembly; the reference reads it from ' +
   'the mapping.';
@@ -129,6 +131,10 @@ export const FIGURES: readonly [heading: string, rows: readonly Figure[]][] = [
         ['64kib-faults', '… of 64 KiB', { missed: FAULTS_OF_A_FAST_DISK }],
         ['1024kib-faults', '… of 1 MiB', { missed: FAULTS_OF_A_FAST_DISK }],
         ['16384kib-faults', '… of 16 MiB', { missed: FAULTS_OF_A_FAST_DISK }],
+        ['16kib-disk', '… of 16 KiB, against the disk alone (fio, direct, 64 reads at a time)'],
+        ['64kib-disk', '… of 64 KiB'],
+        ['1024kib-disk', '… of 1 MiB'],
+        ['16384kib-disk', '… of 16 MiB'],
         ['64kib-python', '… of 64 KiB, against Python `safetensors`'],
         ['64kib-rust', '… of 64 KiB, against Rust `safetensors` and memmap2'],
       ]),
@@ -303,13 +309,17 @@ export const FIGURES: readonly [heading: string, rows: readonly Figure[]][] = [
       ],
       ['cached-python', '… in the page cache, against the reference', { missed: NO_SPARE_CORES }],
       ['large-memory', '… memory of its own'],
-      ['large-delay', '… longest delay of the event loop', { missed: LATE_LOOP }],
+      [
+        'large-delay',
+        '… longest delay of the event loop; peer: a process that does nothing',
+        { missed: LATE_LOOP },
+      ],
       ['mapped-dd', '2.1 GB of a file that is open, on the disk, against `dd oflag=direct`'],
       ['mapped-memory', '… memory of its own'],
-      ['mapped-delay', '… longest delay of the event loop', { missed: LATE_LOOP }],
+      ['mapped-delay', '… longest delay of the event loop, likewise', { missed: LATE_LOOP }],
       ['many', '91,985 tensors of 4 bytes, in the page cache'],
       ['many-memory', '… memory of its own', { missed: GARBAGE_OF_MANY }],
-      ['many-delay', '… longest delay of the event loop', { missed: LATE_LOOP }],
+      ['many-delay', '… longest delay of the event loop, likewise', { missed: LATE_LOOP }],
     ]),
   ],
   [

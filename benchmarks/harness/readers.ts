@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 import type { ReaderResult } from '../drivers/results.ts';
-import { measure } from './child.ts';
+import { type Child, measure } from './child.ts';
 import { makeCold } from './cold.ts';
 import { median } from './compare.ts';
 import { nodeDriver } from './drivers.ts';
@@ -39,6 +39,12 @@ export function findReaders(): readonly Reader[] {
     reader('dds', `${PARALLEL} × dd iflag=direct`, 'dd', PARALLEL),
     ...(hasFio() ? [reader('fio', 'fio, direct, 32 × 1 MiB', 'fio')] : []),
   ];
+}
+
+/** What the disk gives of a file when that is all that is asked of it: driver for the task `scattered`. */
+export function findDisk(): Child {
+  const child = nodeDriver('reader', 'the disk alone (fio, direct)');
+  return hasFio() ? child : { ...child, missing: 'fio is not installed' };
 }
 
 /** The one with the smallest median. */

@@ -25,11 +25,27 @@ const FASTER_THAN_FSYNCED_REFERENCE = 1.3;
 const AS_FAST_AS_REFERENCE = 1;
 const MOST_MEMORY_MB = 64;
 const LONGEST_DELAY_MS = 20;
+/** About as long as saving takes. */
+const IDLE_MS = { full: 2500, quick: 600, tiny: 20 };
 
 const OURS = nodeDriver('save', 'safetensors-mmap');
 
+/** An event loop that has nothing to do is late as well, where others have the cores. */
+function idle({ quick, tiny }: Setting): () => Promise<SaveResult> {
+  const duration = tiny ? IDLE_MS.tiny : quick ? IDLE_MS.quick : IDLE_MS.full;
+  return () => measure<SaveResult>(OURS, 'idle', duration);
+}
+
+const delaysOf = (results: readonly SaveResult[]) =>
+  results.map(({ longestDelay = Number.NaN }) => longestDelay);
+
 /** Memory and delay must never be over their limits: the worst round is held against them. */
-function costs(id: string, what: string, results: readonly SaveResult[]): Comparison[] {
+function costs(
+  id: string,
+  what: string,
+  results: readonly SaveResult[],
+  idling: readonly SaveResult[],
+): Comparison[] {
   return [
     never(
       { id: `${id}-memory`, what: `${what}: memory of the process's own, at the peak`, unit: 'MB' },
@@ -38,8 +54,9 @@ function costs(id: string, what: string, results: readonly SaveResult[]): Compar
     ),
     never(
       { id: `${id}-delay`, what: `${what}: longest delay of the event loop`, unit: 'ms' },
-      results.map(({ longestDelay = Number.NaN }) => longestDelay),
+      delaysOf(results),
       LONGEST_DELAY_MS,
+      { name: 'a process that does nothing', samples: delaysOf(idling) },
     ),
   ];
 }
@@ -62,6 +79,7 @@ async function large(setting: Setting): Promise<Comparison[]> {
     task(OURS, 'dd', blocks),
     task(reference, 'save', blocks, 'durable'),
     task(reference, 'save', blocks, 'cached'),
+    idle(setting),
   ]);
   rmSync(source);
   assertSameWork(
@@ -70,6 +88,7 @@ async function large(setting: Setting): Promise<Comparison[]> {
   );
   const times = results.map((series) => series.map(({ time }) => time));
   const [durable, cached, mapped, disk, fsynced, plain] = times;
+  const [idling] = results.slice(-1);
   const dd = { name: 'dd oflag=direct conv=fsync', samples: disk };
   const theirs = { ...reference, name: `${reference.name}, then fsync` };
   const row = (id: string, what: string) => ({ id, what: `${size}, ${what}`, unit: 'ms' }) as const;
@@ -86,18 +105,20 @@ async function large(setting: Setting): Promise<Comparison[]> {
     compare(row('mapped-dd', 'of a file that is open, on the disk'), mapped, dd, {
       ratio: 'faster',
     }),
-    ...costs('large', size, results.slice(0, 2).flat()),
-    ...costs('mapped', `${size} of a file that is open`, results[2]),
+    ...costs('large', size, results.slice(0, 2).flat(), idling),
+    ...costs('mapped', `${size} of a file that is open`, results[2], idling),
   ];
 }
 
-async function many({ folder, quick, tiny, rounds, progress }: Setting): Promise<Comparison[]> {
+async function many(setting: Setting): Promise<Comparison[]> {
+  const { folder, quick, tiny, rounds, progress } = setting;
   const count = tiny ? TENSORS.tiny : quick ? TENSORS.quick : TENSORS.full;
   const what = `${count.toLocaleString('en')} tensors of 4 bytes, in the page cache`;
   progress(`saving ${what}`);
   const path = join(folder, 'many.safetensors');
-  const [results] = await interleave(rounds, [
+  const [results, idling] = await interleave(rounds, [
     () => measure<SaveResult>(OURS, 'tensors', path, count, 'cached'),
+    idle(setting),
   ]);
   assertSameWork(
     what,
@@ -108,7 +129,7 @@ async function many({ folder, quick, tiny, rounds, progress }: Setting): Promise
       { id: 'many', what, unit: 'ms' },
       results.map(({ time }) => time),
     ),
-    ...costs('many', what, results),
+    ...costs('many', what, results, idling),
   ];
 }
 
@@ -118,6 +139,7 @@ export const save: Trial = {
   explains: [
     'Tensors in memory, a new file each time; the files of both packages are compared by SHA-256.',
     'Memory and delay must never be over their limits: the worst round is held against them.',
+    'Beside the delay, that of a process that does nothing for about as long.',
     'On the disk: with fsync of file and folder; the reference has none, one is added to it.',
   ],
   run: async (setting) => [...(await large(setting)), ...(await many(setting))],

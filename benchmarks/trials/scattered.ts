@@ -15,6 +15,7 @@ import { type Comparison, compare, point, type Series } from '../harness/compare
 import { type ReadAhead, readAheadOf, setReadAhead } from '../harness/disk.ts';
 import { nodeDriver, pythonDriver } from '../harness/drivers.ts';
 import { seededRandom } from '../harness/random.ts';
+import { findDisk } from '../harness/readers.ts';
 import { findRust } from '../harness/rust.ts';
 import { NotMeasured, type Setting, type Trial } from '../harness/trial.ts';
 
@@ -27,15 +28,19 @@ const TENSOR_KIB = [16, 64, 1024, 16_384];
 const QUICK_TENSOR_KIB = [64];
 const FILE_BYTES = { full: 2 ** 31, quick: 2 ** 28, tiny: 2 ** 22 };
 
-/** A driver and its task. */
-type Reading = readonly [child: Child, task: string];
+/** A driver, its task, and what that takes beside the file: the names, if nothing else is said. */
+type Reading = readonly [child: Child, task: string, args?: readonly number[]];
+
+/** The disk alone has none. */
+type Read = Pick<TouchResult, 'time'> & Partial<Pick<TouchResult, 'checksum'>>;
 
 const PREFETCH: Reading = [nodeDriver('scattered', 'prefetch(names)'), 'prefetch'];
 const FAULTS: Reading = [nodeDriver('scattered', 'page faults alone'), 'fault'];
 
 /** The ids of rows say whom ours is compared with. */
-function peersOf(setting: Setting): [id: string, reading: Reading][] {
+function peersOf(setting: Setting, tensors: number, kib: number): [id: string, reading: Reading][] {
   return [
+    ['disk', [findDisk(), 'scattered', [tensors, kib]]],
     ['python', [pythonDriver(setting.reference, 'touch'), 'scattered']],
     ['rust', [findRust(setting), 'scattered']],
   ];
@@ -65,16 +70,16 @@ function namesOf(path: string): string {
 async function times(setting: Setting, path: string, readings: readonly Reading[]) {
   const results = await interleave(
     setting.quick ? Math.min(2, setting.rounds) : setting.rounds,
-    readings.map(([child, task]) =>
+    readings.map(([child, task, args = [namesOf(path)]]) =>
       unlessMissing(child, async () => {
         await makeCold(path);
-        return measure<TouchResult>(child, task, path, namesOf(path));
+        return measure<Read>(child, task, path, ...args);
       }),
     ),
   );
   assertSameWork(
     path,
-    results.flat().map(({ checksum }) => checksum),
+    results.flat().flatMap(({ checksum }) => checksum ?? []),
   );
   return results.map((ofReading, i) =>
     seriesOf(
@@ -85,8 +90,11 @@ async function times(setting: Setting, path: string, readings: readonly Reading[
 }
 
 /** All with a read-ahead of 128 KB; where it cannot be set, the faults are those without any. */
-async function atSmallReadAhead(setting: Setting, path: string): Promise<Series[]> {
-  const peers = peersOf(setting).map(([, reading]) => reading);
+async function atSmallReadAhead(
+  setting: Setting,
+  path: string,
+  peers: readonly Reading[],
+): Promise<Series[]> {
   let reason: string;
   try {
     const restore = setReadAhead(settableReadAhead(setting), READ_AHEAD_KB);
@@ -127,7 +135,12 @@ async function ofSize(setting: Setting, kib: number): Promise<[Comparison[], Cha
     ({ id: `${kib}kib-${id}`, what: `${what}, read-ahead ${readAhead}`, unit: 'ms' }) as const;
   try {
     writeFileSync(namesOf(path), JSON.stringify(names));
-    const [own, faults, ...peers] = await atSmallReadAhead(setting, path);
+    const peers = peersOf(setting, names.length, kib);
+    const [own, faults, ...theirs] = await atSmallReadAhead(
+      setting,
+      path,
+      peers.map(([, reading]) => reading),
+    );
     const usual = await times(setting, path, [PREFETCH, FAULTS]);
     const small = `${READ_AHEAD_KB} KB`;
     return [
@@ -136,12 +149,12 @@ async function ofSize(setting: Setting, kib: number): Promise<[Comparison[], Cha
           ratio: 'faster',
           limit: FASTER_THAN_FAULTS,
         }),
-        ...peersOf(setting).map(([id], i) =>
-          compare(row(id, small), own.samples, peers[i], { ratio: 'faster' }),
+        ...peers.map(([id], i) =>
+          compare(row(id, small), own.samples, theirs[i], { ratio: 'faster' }),
         ),
         compare(row('usual', 'as it was found'), usual[0].samples, usual[1], { ratio: 'faster' }),
       ],
-      [own, faults, ...peers].map((series) => point(series, size)),
+      [own, faults, ...theirs].map((series) => point(series, size)),
     ];
   } finally {
     removeWeights(path);
@@ -154,6 +167,8 @@ export const scattered: Trial = {
   explains: [
     'The file is evicted before each, and proven cold with mincore(2); every page of the tensors is touched.',
     `The target is held at a read-ahead of ${READ_AHEAD_KB} KB, which is set for that time and set back.`,
+    'The disk alone reads as many blocks of that size, past the page cache, with up to 64 in its queue: nothing',
+    'that reads them is faster.',
     'The readers of npm cannot do this: they take the bytes of the whole file.',
   ],
   run: async (setting) => {
