@@ -251,7 +251,7 @@ export const FIGURES: readonly [heading: string, rows: readonly Figure[]][] = [
     HOSTILE.flatMap(([id, label]) => {
       const missed = { missed: HEADER_IS_COPIED };
       return of('hostile', [
-        [`${id}-valid-time`, `${label}: time`],
+        [`${id}-valid-time`, `${label}: time`, { missed: COPY_OF_THE_HEADER }],
         [`${id}-valid-memory`, '… memory', missed],
         [`${id}-invalid-time`, '… invalid at its very end: time', { missed: COPY_OF_THE_HEADER }],
         [`${id}-invalid-memory`, '… memory', missed],

@@ -8,10 +8,8 @@ import { NotMeasured, type Setting, type Trial } from '../harness/trial.ts';
 
 const NO_MORE_THAN = 1;
 const MEGABYTE = 1e6;
-/** Seconds each, of 32; and what they take hardly varies. */
-const ROUNDS = 3;
-/** Beyond the target. */
-const OTHER_ROUNDS = 1;
+/** For a quick look, and of what is beyond the target: seconds each, and most of the files. */
+const FEW_ROUNDS = 1;
 
 async function costs(
   setting: Setting,
@@ -23,7 +21,7 @@ async function costs(
   const what = state === 'valid' ? name : `${name}, invalid at its end`;
   setting.progress(what);
   const results = await interleave(
-    setting.quick ? 1 : Math.min(inTarget ? ROUNDS : OTHER_ROUNDS, setting.rounds),
+    setting.quick || !inTarget ? FEW_ROUNDS : setting.rounds,
     [ours, reference].map((child) =>
       unlessMissing(child, () => measure<CostResult>(child, 'cost', path)),
     ),

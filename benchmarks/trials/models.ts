@@ -23,8 +23,6 @@ import { deepSeekShards } from './files.ts';
 const FASTER_THAN_REFERENCE = 3;
 const MOST_FULL_COLLECTIONS = 1;
 const OPENS = { full: 11, quick: 2 };
-/** Collections are the same in each round; a heap of 150 MB costs Node 20 twenty seconds a round. */
-const COLLECTION_ROUNDS = 3;
 const COLLECTIONS = 'full GCs of opening it and viewing all tensors';
 
 interface Heap {
@@ -110,7 +108,7 @@ async function collections(
   // Beside a large heap Node 20, which makes a buffer for each shard, takes half a minute.
   const heaps = setting.quick ? HEAPS.slice(0, 1) : HEAPS;
   const results = await interleave(
-    setting.quick ? 1 : Math.min(COLLECTION_ROUNDS, setting.rounds),
+    setting.quick ? 1 : setting.rounds,
     heaps.map(
       ({ megabytes }) =>
         () =>

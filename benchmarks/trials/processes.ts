@@ -12,8 +12,6 @@ import { weights } from './files.ts';
 const PROCESSES = 4;
 /** Of the file, over what the processes take without it. */
 const MOST = 1.05;
-/** Memory hardly varies: more rounds would show the same. */
-const ROUNDS = 5;
 
 interface Holder {
   /** For the ids of rows. */
@@ -51,7 +49,7 @@ async function run(setting: Setting): Promise<Comparison[]> {
   const all = holders(setting);
   setting.progress(what);
   const results = await interleave(
-    setting.quick ? 1 : Math.min(ROUNDS, setting.rounds),
+    setting.quick ? 1 : setting.rounds,
     all.map(({ child, task }) =>
       unlessMissing(child, () => measureTogether(child, PROCESSES, task, path)),
     ),

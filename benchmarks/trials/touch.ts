@@ -10,8 +10,6 @@ import { weights } from './files.ts';
 
 const OF_THE_BEST_READER = 0.95;
 const NO_SLOWER_THAN_A_PEER = 1;
-/** Nothing of it is a target, and no disk makes it vary. */
-const WARM_ROUNDS = 5;
 
 /** Sequential readers have no checksum: they look at nothing. */
 type Touched = Omit<TouchResult, 'checksum'> & { checksum?: string };
@@ -109,7 +107,7 @@ async function warm(
   const all = [OWN[0], OWN[1], ...peers];
   const results = await inTurns(
     setting,
-    Math.min(WARM_ROUNDS, setting.rounds),
+    setting.rounds,
     path,
     all.map((peer) => taskOf(peer, path, 'warm')),
   );
