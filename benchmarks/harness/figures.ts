@@ -43,8 +43,8 @@ const INDEX_OF_A_MODEL =
   'opened, and each tensor is compared with its entry there.';
 const FAULTS_OF_A_FAST_DISK =
   'page faults alone wait for the disk once for each 128 KB. Where it answers at once, they come near to its full ' +
-  'speed, the more so the larger the tensors are, and nothing can be ten times faster than that: what the disk ' +
-  'alone takes for as many blocks of that size is in the rows below.';
+  'speed, the more so the larger the tensors are, and nothing is faster than that: what the disk alone takes for as ' +
+  'many blocks of that size is in the rows below.';
 const NEAR_MEMORY =
   'a plain loop is limited by what it computes, a kernel by memory: one cannot be faster than the other by more ' +
   'than memory is, which the row against the kernel that only moves bytes shows.';
