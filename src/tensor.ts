@@ -263,7 +263,9 @@ export class Tensor<D extends Dtype = Dtype> {
     const storage = this.#storage;
     const { columns } = storage.table;
     const entry = this.#entry;
-    const { begin, end } = this.#part ?? { begin: columns.begins[entry], end: columns.ends[entry] };
+    const part = this.#part;
+    const begin = part === undefined ? columns.begins[entry] : part.begin;
+    const end = part === undefined ? columns.ends[entry] : part.end;
     const { array: TypedArray, elementBytes } = DTYPES[columns.dtypes[entry]];
     const length = (end - begin) / elementBytes;
     const { buffer, start } = storage.windowFor(begin, end);

@@ -9,6 +9,7 @@
  *   both FILE PASSES           `getTensor(name).data`
  *   model FOLDER HEAP_MB       opening a model and viewing all of its tensors, beside a heap of that size
  *   array FILE PASSES          the peer: new Float32Array(buffer, offset, length), as many of them
+ *   objects FILE PASSES        the same, each kept by the object that it was asked of, as a tensor keeps its data
  */
 import { setImmediate } from 'node:timers/promises';
 import { openModel, type SafetensorsFile, safeOpenSync, type Tensor } from 'safetensors-mmap';
@@ -79,11 +80,24 @@ function prepareBoth(file: SafetensorsFile, names: readonly string[]): Prepare {
   return () => (i) => file.getTensor(names[i]).data;
 }
 
-function prepareArrays(file: SafetensorsFile, names: readonly string[]): Prepare {
+function arraysOver(file: SafetensorsFile, names: readonly string[]) {
   const { buffer } = file.getTensor(file.offsetKeys()[0]).data;
   const longest = Math.floor((buffer.byteLength - 4 * names.length) / 4);
   const lengths = names.map((name) => Math.min(file.getTensor(name).size, longest));
+  return { buffer, lengths };
+}
+
+function prepareArrays(file: SafetensorsFile, names: readonly string[]): Prepare {
+  const { buffer, lengths } = arraysOver(file, names);
   return () => (i) => new Float32Array(buffer, 4 * i, lengths[i]);
+}
+
+function prepareObjects(file: SafetensorsFile, names: readonly string[]): Prepare {
+  const { buffer, lengths } = arraysOver(file, names);
+  return () => {
+    const objects = lengths.map((length, i) => new Lazy(buffer, 4 * i, length));
+    return (i) => objects[i].data;
+  };
 }
 
 /** @param collected whether nothing is left to collect when a pass begins, as for the first it always is */
@@ -141,6 +155,25 @@ async function modelViews(folder: string, heapMegabytes: number): Promise<ModelV
   };
 }
 
+/** The least that can be asked for an array, and gives the same one each time. */
+class Lazy {
+  readonly #buffer: ArrayBufferLike;
+  readonly #offset: number;
+  readonly #length: number;
+  #data: Float32Array | undefined;
+
+  constructor(buffer: ArrayBufferLike, offset: number, length: number) {
+    this.#buffer = buffer;
+    this.#offset = offset;
+    this.#length = length;
+  }
+
+  get data(): Float32Array {
+    this.#data ??= new Float32Array(this.#buffer, this.#offset, this.#length);
+    return this.#data;
+  }
+}
+
 /** A tensor as something with a length, without making its data. */
 class Named {
   readonly tensor: Tensor;
@@ -161,5 +194,6 @@ const tasks: Record<string, () => Promise<object>> = {
   both: () => views(path, Number(argument), prepareBoth),
   model: () => modelViews(path, Number(argument)),
   array: () => views(path, Number(argument), prepareArrays),
+  objects: () => views(path, Number(argument), prepareObjects),
 };
 console.log(JSON.stringify(await tasks[task]()));

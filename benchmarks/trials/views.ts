@@ -28,7 +28,7 @@ async function viewsOf(model: Model, node: NodeChild, setting: Setting): Promise
   const what = `${model.name}, ${node.name}`;
   if (node.missing !== undefined) return ofMissing(model, node, node.missing);
   setting.progress(what);
-  const tasks = ['data', 'array', 'get-tensor', 'both', 'collected'];
+  const tasks = ['data', 'array', 'get-tensor', 'both', 'collected', 'objects'];
   const results = await interleave(
     setting.rounds,
     tasks.map((task) => () => measure<ViewsResult>(node, task, model.path, model.passes)),
@@ -45,6 +45,7 @@ async function viewsOf(model: Model, node: NodeChild, setting: Setting): Promise
       fullCollections.slice(from, to).reduce((a, b) => a + b, 0),
     );
   const peer = { name: 'new Float32Array(buffer, offset, length)', samples: further[1] };
+  const objects = { name: 'the same, kept by an object each', samples: further[5] };
   const row = (id: string, label: string, unit: Unit): Row => ({
     id: `${model.id}-${id}-${node.kind}`,
     what: `${what}: ${label}`,
@@ -53,6 +54,7 @@ async function viewsOf(model: Model, node: NodeChild, setting: Setting): Promise
   return [
     atMost(row('data', 'tensor.data', 'ns'), further[0], MOST_NS),
     compare(row('data-array', 'tensor.data', 'ns'), further[0], peer, { ratio: 'cost' }),
+    compare(row('data-objects', 'tensor.data', 'ns'), further[0], objects, { ratio: 'cost' }),
     atMost(row('collected', 'tensor.data, after full collections', 'ns'), further[4]),
     atMost(row('get', 'getTensor(name)', 'ns'), further[2]),
     atMost(row('get-data', 'getTensor(name).data', 'ns'), further[3]),
@@ -91,6 +93,7 @@ function ofMissing({ id, name }: Model, node: NodeChild, reason: string): Compar
   const rows = [
     ['data', 'tensor.data', 'ns'],
     ['data-array', 'tensor.data', 'ns'],
+    ['data-objects', 'tensor.data', 'ns'],
     ['collected', 'tensor.data, after full collections', 'ns'],
     ['get-data', 'getTensor(name).data', 'ns'],
     ['first-gcs', 'full GCs of the first pass', 'GCs'],

@@ -21,7 +21,11 @@ interface PlannedWindow {
 
 interface MadeWindow extends Window {
   readonly buffer: ArrayBuffer;
+  readonly end: number;
 }
+
+/** Holds nothing. */
+const NONE: MadeWindow = { buffer: new ArrayBuffer(0), start: Infinity, end: 0 };
 
 /**
  * A mapped file, seen through external ArrayBuffers.
@@ -38,8 +42,8 @@ export class MappedStorage extends Storage {
   readonly #copies: Copies;
   /** For buffers, which must not keep all this as long as they live. */
   readonly #weak = new WeakRef<MappedStorage>(this);
-  /** The window of the file when it is the only one. */
-  #whole: Window | undefined;
+  /** The window that was asked for last: most views need no other. */
+  #last: MadeWindow = NONE;
 
   constructor(files: MappedFiles) {
     super(files.table, files.dataStart, files.path);
@@ -53,16 +57,17 @@ export class MappedStorage extends Storage {
   }
 
   override windowFor(begin: number, end: number): Window {
-    this.assertOpen();
-    // A tensor without bytes needs no memory.
-    if (begin === end) return { buffer: new ArrayBuffer(0), start: this.dataStart + begin };
-    return attached(this.#whole ?? this.#window(this.dataStart + begin, this.dataStart + end));
+    // Short enough for V8 to inline: a call would allocate its numbers, which are above 2^31 in large files.
+    const start = this.dataStart + begin;
+    const last = this.#last;
+    if (start >= last.start && this.dataStart + end <= last.end) return attached(last);
+    return this.#otherWindow(start, this.dataStart + end);
   }
 
   override windowAt(begin: number): Window {
     this.assertOpen();
     const start = this.dataStart + begin;
-    return attached(this.#whole ?? this.#window(start, start + 1));
+    return attached(this.#window(start, start + 1));
   }
 
   override hold(): Hold {
@@ -131,8 +136,15 @@ export class MappedStorage extends Storage {
     }
     this.#windows = undefined;
     this.#bridges.length = 0;
-    this.#whole = undefined;
+    this.#last = NONE;
     addon.close(this.#handle);
+  }
+
+  #otherWindow(start: number, end: number): Window {
+    this.assertOpen();
+    // A tensor without bytes needs no memory.
+    if (start === end) return { buffer: new ArrayBuffer(0), start };
+    return attached(this.#window(start, end));
   }
 
   #window(start: number, end: number): Window {
@@ -140,7 +152,7 @@ export class MappedStorage extends Storage {
     const planned = findLast(this.#windows, start);
     const window = planned && planned.end >= end ? planned : this.#bridge(start, end, planned);
     window.made ??= this.#make(window);
-    if (this.#windows.length === 1) this.#whole = window.made;
+    this.#last = window.made;
     return window.made;
   }
 
@@ -173,7 +185,7 @@ export class MappedStorage extends Storage {
     }
     const weak = this.#weak;
     noteEmptied(buffer, () => weak.deref()?.hold());
-    return { buffer: unmovable(buffer), start };
+    return { buffer: unmovable(buffer), start, end };
   }
 
   /** As few windows as hold every tensor whole; those that none can hold get several of their own. */
