@@ -96,34 +96,43 @@ struct Codec<kE4M3Fnuz> {
   }
 };
 
-// Its largest exponent would be an infinity in an F16.
+// Its largest exponent would be an infinity in an F16, so the exponent is lowered by one; of those
+// that have none to lower, which an F16 has as subnormals, the magnitude is halved. The larger of
+// both is the right one.
 template <>
 struct Codec<kE5M2Fnuz> {
-  static constexpr size_t kElements = kEight;
+  static constexpr size_t kElements = 16;
   SAFETENSORS_INLINE void Read(const std::byte* source, __m256* target) {
-    const __m256i codes = _mm256_cvtepu8_epi32(Load8(source));
-    const __m256i magnitude = _mm256_and_si256(codes, _mm256_set1_epi32(0x7f));
-    const __m256i rebias = _mm256_set1_epi32((127 - 16) << 23);
-    const __m256i normal = _mm256_add_epi32(_mm256_slli_epi32(magnitude, 21), rebias);
-    const __m256 subnormal = _mm256_mul_ps(_mm256_cvtepi32_ps(magnitude), _mm256_set1_ps(0x1p-17f));
-    const __m256i small = _mm256_cmpgt_epi32(_mm256_set1_epi32(4), magnitude);
-    const __m256i value = _mm256_blendv_epi8(normal, _mm256_castps_si256(subnormal), small);
-    const __m256i sign = _mm256_slli_epi32(_mm256_srli_epi32(codes, 7), 31);
-    const __m256i nan = _mm256_cmpeq_epi32(codes, _mm256_set1_epi32(0x80));
-    const __m256i quiet = _mm256_and_si256(nan, _mm256_set1_epi32(0x7fc00000));
-    *target = _mm256_castsi256_ps(_mm256_or_si256(value, _mm256_or_si256(sign, quiet)));
+    const __m256i negative = _mm256_set1_epi16(-0x8000);
+    const __m256i words = _mm256_slli_epi16(_mm256_cvtepu8_epi16(Load16(source)), 8);
+    const __m256i magnitude = _mm256_andnot_si256(negative, words);
+    const __m256i lowered = _mm256_sub_epi16(magnitude, _mm256_set1_epi16(1 << 10));
+    const __m256i value = _mm256_max_epi16(lowered, _mm256_srli_epi16(magnitude, 1));
+    const __m256i sign = _mm256_and_si256(words, negative);
+    const __m256i nan = _mm256_cmpeq_epi16(words, negative);
+    const __m256i quiet = _mm256_and_si256(nan, _mm256_set1_epi16(0x7e00));
+    const __m256i halves = _mm256_or_si256(value, _mm256_or_si256(sign, quiet));
+    target[0] = _mm256_cvtph_ps(_mm256_castsi256_si128(halves));
+    target[1] = _mm256_cvtph_ps(_mm256_extracti128_si256(halves, 1));
   }
 };
 
+// The upper half of the F32, whose exponent the code is. The first is a subnormal there, the last a
+// NaN.
 template <>
 struct Codec<kE8M0> {
-  static constexpr size_t kElements = kEight;
+  static constexpr size_t kElements = 16;
   SAFETENSORS_INLINE void Read(const std::byte* source, __m256* target) {
-    const __m256i codes = _mm256_cvtepu8_epi32(Load8(source));
-    const __m256i first = _mm256_cmpeq_epi32(codes, _mm256_setzero_si256());
-    const __m256i last = _mm256_cmpeq_epi32(codes, _mm256_set1_epi32(255));
-    const __m256i half = _mm256_and_si256(_mm256_or_si256(first, last), _mm256_set1_epi32(1 << 22));
-    *target = _mm256_castsi256_ps(_mm256_or_si256(_mm256_slli_epi32(codes, 23), half));
+    // In the order in which the unpacking of both 128-bit halves gives them back.
+    const __m128i ordered = _mm_shuffle_epi32(Load16(source), _MM_SHUFFLE(3, 1, 2, 0));
+    const __m256i codes = _mm256_cvtepu8_epi16(ordered);
+    const __m256i half = _mm256_set1_epi16(1 << 6);
+    const __m256i last = _mm256_cmpeq_epi16(codes, _mm256_set1_epi16(255));
+    const __m256i powers = _mm256_max_epi16(_mm256_slli_epi16(codes, 7), half);
+    const __m256i upper = _mm256_or_si256(powers, _mm256_and_si256(last, half));
+    const __m256i zero = _mm256_setzero_si256();
+    target[0] = _mm256_castsi256_ps(_mm256_unpacklo_epi16(zero, upper));
+    target[1] = _mm256_castsi256_ps(_mm256_unpackhi_epi16(zero, upper));
   }
 };
 

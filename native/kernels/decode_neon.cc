@@ -70,28 +70,21 @@ inline void Read8(const std::byte* source, float32x4_t* target) {
   } else if constexpr (kFormat == kE4M3Fnuz) {
     const uint8x8_t codes = Load8(source);
     Widen(vorrq_u16(Move<7>(codes, 0x7f, 8), Where(codes, 0x80, 0x7e00)), 0x1p7f, target);
-  } else if constexpr (kFormat == kE5M2Fnuz || kFormat == kE8M0) {
-    const uint16x8_t words = vmovl_u8(Load8(source));
-    const uint32x4_t codes[2] = {vmovl_u16(vget_low_u16(words)), vmovl_high_u16(words)};
-    for (size_t i = 0; i < 2; i++) {
-      if constexpr (kFormat == kE8M0) {
-        const uint32x4_t edge =
-            vorrq_u32(vceqq_u32(codes[i], vdupq_n_u32(0)), vceqq_u32(codes[i], vdupq_n_u32(255)));
-        const uint32x4_t half = vandq_u32(edge, vdupq_n_u32(1 << 22));
-        target[i] = Bits(vorrq_u32(vshlq_n_u32(codes[i], 23), half));
-      } else {
-        const uint32x4_t magnitude = vandq_u32(codes[i], vdupq_n_u32(0x7f));
-        const uint32x4_t normal =
-            vaddq_u32(vshlq_n_u32(magnitude, 21), vdupq_n_u32((127 - 16) << 23));
-        const float32x4_t subnormal = vmulq_n_f32(vcvtq_f32_u32(magnitude), 0x1p-17f);
-        const uint32x4_t small = vcltq_u32(magnitude, vdupq_n_u32(4));
-        const uint32x4_t value = vbslq_u32(small, vreinterpretq_u32_f32(subnormal), normal);
-        const uint32x4_t sign = vshlq_n_u32(vshrq_n_u32(codes[i], 7), 31);
-        const uint32x4_t quiet =
-            vandq_u32(vceqq_u32(codes[i], vdupq_n_u32(0x80)), vdupq_n_u32(kF32QuietNan));
-        target[i] = Bits(vorrq_u32(value, vorrq_u32(sign, quiet)));
-      }
-    }
+  } else if constexpr (kFormat == kE5M2Fnuz) {
+    // As with AVX2: the exponent is lowered by one, or the magnitude halved.
+    const uint8x8_t codes = Load8(source);
+    const uint16x8_t magnitude = vshll_n_u8(vand_u8(codes, vdup_n_u8(0x7f)), 8);
+    const uint16x8_t lowered = vqsubq_u16(magnitude, vdupq_n_u16(1 << 10));
+    const uint16x8_t value = vmaxq_u16(lowered, vshrq_n_u16(magnitude, 1));
+    const uint16x8_t sign = vshll_n_u8(vand_u8(codes, vdup_n_u8(0x80)), 8);
+    Widen(vorrq_u16(vorrq_u16(value, sign), Where(codes, 0x80, 0x7e00)), target);
+  } else if constexpr (kFormat == kE8M0) {
+    const uint8x8_t codes = Load8(source);
+    const uint16x8_t half = vdupq_n_u16(1 << 6);
+    const uint16x8_t powers = vmaxq_u16(vshlq_n_u16(vmovl_u8(codes), 7), half);
+    const uint16x8_t upper = vorrq_u16(powers, Where(codes, 255, 1 << 6));
+    target[0] = Bits(vshll_n_u16(vget_low_u16(upper), 16));
+    target[1] = Bits(vshll_high_n_u16(upper, 16));
   } else if constexpr (kFormat == kF32) {
     for (size_t i = 0; i < 2; i++) target[i] = vreinterpretq_f32_u8(Load16(source + 16 * i));
   } else {
