@@ -10,8 +10,8 @@ namespace {
 
 // Factors are spelled out for so many elements at most: 256 KiB, which stay in the second cache.
 constexpr size_t kLongestRow = 65536;
-// For a run of these they are spelled out anew each time, in the first cache.
-constexpr size_t kRun = 4096;
+// Blocks whose scales are decoded at once: into the first cache.
+constexpr size_t kRun = 1024;
 
 constexpr size_t kLineBytes = 64;
 constexpr size_t kLineElements = kLineBytes / sizeof(float);
@@ -83,28 +83,13 @@ void DecodeTiles(const KernelSet& kernels, Format format, const std::byte* weigh
 
 void DecodeMxfp4(const KernelSet& kernels, const std::byte* blocks, const std::byte* scales,
                  float* target, size_t count, Stores stores) {
-  const ScaledKernel decode = kernels.scaled[static_cast<size_t>(Format::kF4)];
-  const FormatInfo& info = InfoOf(Format::kF4);
-  const Lines lines(target, stores, info.group());
-  const size_t elements = count * kMxBlockElements;
-  alignas(kLineBytes) float factors[kRun];
-  for (size_t begin = 0, end = 0; begin < elements; begin = end) {
-    const size_t line = lines.NextFrom(begin);
-    end = std::min(elements, line == begin ? begin + kRun : line);
-    for (size_t i = begin; i < end;) {
-      float scale;
-      DecodeGroup<Format::kE8M0>(scales + i / kMxBlockElements, &scale);
-      float* const run = factors + (i - begin);
-      if (i % kMxBlockElements == 0 && end - i >= kMxBlockElements) {
-        std::fill_n(run, kMxBlockElements, scale);  // a constant number: no loop
-        i += kMxBlockElements;
-      } else {
-        const size_t length = std::min(end - i, kMxBlockElements - i % kMxBlockElements);
-        std::fill_n(run, length, scale);
-        i += length;
-      }
-    }
-    decode(blocks + info.bytes(begin), factors, target + begin, end - begin, stores);
+  const DecodeKernel decode_scales = kernels.decode[static_cast<size_t>(Format::kE8M0)];
+  float factors[kRun];
+  for (size_t begin = 0; begin < count; begin += kRun) {
+    const size_t run = std::min(kRun, count - begin);
+    decode_scales(scales + begin, factors, run, Stores::kCached);
+    kernels.mxfp4(blocks + begin * kMxfp4BlockBytes, factors, target + begin * kMxBlockElements,
+                  run, stores);
   }
 }
 

@@ -24,9 +24,6 @@ void DecodeTiles(const KernelSet& kernels, Format format, const std::byte* weigh
 // MXFP4 as OCP Microscaling Formats (MX) v1.0 defines it: 32 F4 share an F8_E8M0. As gpt-oss stores
 // it (gpt_oss/torch/weights.py of openai/gpt-oss; convert_moe_packed_tensors of Hugging Face's
 // transformers), the 16 bytes of a block hold two numbers each, the first in the lower half.
-inline constexpr size_t kMxBlockElements = 32;
-inline constexpr size_t kMxfp4BlockBytes = 16;
-
 void DecodeMxfp4(const KernelSet& kernels, const std::byte* blocks, const std::byte* scales,
                  float* target, size_t count, Stores stores);
 

@@ -131,6 +131,39 @@ void DecodeScaled(const std::byte* source, const float* factors, float* target, 
   Drive<kFormat, Blocks<kFormat>, true>(source, factors, target, count, stores);
 }
 
+// By halves of vectors: large memory of V8 begins behind a header of malloc, at an odd multiple of
+// their length.
+template <bool kStreaming>
+SAFETENSORS_AVX2 void RunMxfp4(const std::byte* source, const float* factors, float* target,
+                               size_t blocks) {
+  constexpr size_t kHalf = kEight / 2;
+  for (size_t block = 0; block < blocks; block++) {
+    __m256 values[kMxBlockElements / kEight];
+    Codec<kF4>::Read(source + block * kMxfp4BlockBytes, values);
+    const __m256 factor = _mm256_broadcast_ss(factors + block);
+    for (size_t i = 0; i < kMxBlockElements / kEight; i++) {
+      const __m256 product = _mm256_mul_ps(values[i], factor);
+      float* const to = target + block * kMxBlockElements + i * kEight;
+      if constexpr (kStreaming) {
+        _mm_stream_ps(to, _mm256_castps256_ps128(product));
+        _mm_stream_ps(to + kHalf, _mm256_extractf128_ps(product, 1));
+      } else {
+        _mm256_storeu_ps(to, product);
+      }
+    }
+  }
+}
+
+void DecodeMxfp4(const std::byte* source, const float* factors, float* target, size_t blocks,
+                 Stores stores) {
+  const bool aligned = ElementsToAlignment(target, sizeof(__m128)) == 0;
+  if (stores == Stores::kStreaming && aligned) {
+    RunMxfp4<true>(source, factors, target, blocks);
+  } else {
+    RunMxfp4<false>(source, factors, target, blocks);
+  }
+}
+
 constexpr auto kDecode =
     ForEachFormat<DecodeKernel>([]<Format kFormat>() -> DecodeKernel { return Decode<kFormat>; });
 constexpr auto kScaled = ForEachFormat<ScaledKernel>([]<Format kFormat>() -> ScaledKernel {
@@ -141,7 +174,8 @@ constexpr auto kScaled = ForEachFormat<ScaledKernel>([]<Format kFormat>() -> Sca
 }  // namespace
 }  // namespace avx2
 
-const KernelSet kAvx2Kernels = {"avx2", avx2::kDecode, avx2::kScaled, kAvx2Encoders};
+const KernelSet kAvx2Kernels = {"avx2", avx2::kDecode, avx2::kScaled, avx2::DecodeMxfp4,
+                                kAvx2Encoders};
 
 }  // namespace safetensors
 

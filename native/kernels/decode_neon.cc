@@ -181,6 +181,17 @@ void DecodeScaled(const std::byte* source, const float* factors, float* target, 
   Drive<kFormat, Blocks<kFormat>, true>(source, factors, target, count, stores);
 }
 
+void DecodeMxfp4(const std::byte* source, const float* factors, float* target, size_t blocks,
+                 Stores) {
+  for (size_t block = 0; block < blocks; block++) {
+    float32x4_t values[8];
+    ReadF4(source + block * kMxfp4BlockBytes, values);
+    for (size_t i = 0; i < 8; i++) {
+      vst1q_f32(target + block * kMxBlockElements + 4 * i, vmulq_n_f32(values[i], factors[block]));
+    }
+  }
+}
+
 constexpr auto kDecode =
     ForEachFormat<DecodeKernel>([]<Format kFormat>() -> DecodeKernel { return Decode<kFormat>; });
 constexpr auto kScaled = ForEachFormat<ScaledKernel>([]<Format kFormat>() -> ScaledKernel {
@@ -190,7 +201,7 @@ constexpr auto kScaled = ForEachFormat<ScaledKernel>([]<Format kFormat>() -> Sca
 
 }  // namespace
 
-const KernelSet kNeonKernels = {"neon", kDecode, kScaled, kNeonEncoders};
+const KernelSet kNeonKernels = {"neon", kDecode, kScaled, DecodeMxfp4, kNeonEncoders};
 
 }  // namespace safetensors
 

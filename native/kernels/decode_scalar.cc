@@ -16,6 +16,11 @@ void DecodeScaled(const std::byte* source, const float* factors, float* target, 
   DecodeScaledScalar<kFormat>(source, factors, target, count);
 }
 
+void DecodeMxfp4(const std::byte* source, const float* factors, float* target, size_t blocks,
+                 Stores) {
+  DecodeMxfp4Scalar(source, factors, target, blocks);
+}
+
 constexpr auto kEncoders = ForEachFormat<EncodeKernel>([]<Format kFormat>() -> EncodeKernel {
   if constexpr (HasEncode(kFormat)) return EncodeScalar<kFormat>;
   return nullptr;
@@ -31,6 +36,7 @@ const KernelSet kScalarKernels = {
       if constexpr (HasScaled(kFormat)) return DecodeScaled<kFormat>;
       return nullptr;
     }),
+    .mxfp4 = DecodeMxfp4,
     .encode = kEncoders,
 };
 

@@ -34,6 +34,12 @@ using DecodeKernel = void (*)(const std::byte* source, float* target, size_t cou
 using ScaledKernel = void (*)(const std::byte* source, const float* factors, float* target,
                               size_t count, Stores stores);
 
+// MXFP4 (see blocks.h): target[i] = decoded[i] * factors[i / kMxBlockElements].
+inline constexpr size_t kMxBlockElements = 32;
+inline constexpr size_t kMxfp4BlockBytes = 16;
+using Mxfp4Kernel = void (*)(const std::byte* source, const float* factors, float* target,
+                             size_t blocks, Stores stores);
+
 // What is too large for the format becomes an infinity, or NaN where there is none; the largest
 // finite number when `saturate`, infinities too. `target` may be at any address.
 using EncodeKernel = void (*)(const float* source, std::byte* target, size_t count, bool saturate);
@@ -44,7 +50,8 @@ using ByFormat = std::array<Kernel, kFormatCount>;  // nullptr where there is no
 struct KernelSet {
   const char* name;
   ByFormat<DecodeKernel> decode;
-  ByFormat<ScaledKernel> scaled;         // F4 and the F8 that are no powers of two
+  ByFormat<ScaledKernel> scaled;  // F4 and the F8 that are no powers of two
+  Mxfp4Kernel mxfp4;
   const ByFormat<EncodeKernel>& encode;  // BF16, F16 and all F8
 };
 

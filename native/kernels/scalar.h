@@ -103,6 +103,17 @@ void DecodeScaledScalar(const std::byte* source, const float* factors, float* ta
   }
 }
 
+inline void DecodeMxfp4Scalar(const std::byte* source, const float* factors, float* target,
+                              size_t blocks) {
+  constexpr FormatInfo kInfo = InfoOf(Format::kF4);
+  for (size_t i = 0; i < blocks * kMxBlockElements; i += kInfo.group()) {
+    const float factor = factors[i / kMxBlockElements];
+    float group[kInfo.group()];
+    DecodeGroup<Format::kF4>(source + kInfo.bytes(i), group);
+    for (size_t j = 0; j < kInfo.group(); j++) target[i + j] = group[j] * factor;
+  }
+}
+
 // One element.
 template <Format kFormat>
 uint32_t EncodeOne(uint32_t bits, bool saturate) {

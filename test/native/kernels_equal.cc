@@ -152,16 +152,23 @@ struct Counts {
   }
 };
 
+std::vector<float> Factors(size_t count) {
+  std::vector<float> factors;
+  Random random;
+  for (size_t i = 0; i < count; i++) {
+    const auto exponent = static_cast<int>(random.Next() >> 59) - 16;
+    factors.push_back(static_cast<float>(random.Next() >> 40) * (exponent < 0 ? 0x1p-30F : 0x1p3F));
+  }
+  return factors;
+}
+
+size_t BytesOfFloats(size_t count) { return count * sizeof(float); }
+
 bool Decodes(const KernelSet& set, size_t index, bool scaled) {
   const FormatInfo& format = kFormats[index];
   const auto source = Patterns(format);
   const size_t groups = source.size() / format.group_bytes();
-  std::vector<float> factors;
-  Random random;
-  for (size_t i = 0; i < groups * format.group(); i++) {
-    const auto exponent = static_cast<int>(random.Next() >> 59) - 16;
-    factors.push_back(static_cast<float>(random.Next() >> 40) * (exponent < 0 ? 0x1p-30F : 0x1p3F));
-  }
+  const auto factors = Factors(groups * format.group());
   const auto run = [&](const KernelSet& kernels, const std::byte* from, std::byte* to, size_t count,
                        Stores stores) {
     auto* const target = reinterpret_cast<float*>(to);
@@ -171,8 +178,20 @@ bool Decodes(const KernelSet& set, size_t index, bool scaled) {
       kernels.decode[index](from, target, count, stores);
     }
   };
-  const auto bytes = [](size_t count) { return count * sizeof(float); };
-  return Equal(set, source, groups, format.group(), format.group_bytes(), run, bytes, scaled);
+  return Equal(set, source, groups, format.group(), format.group_bytes(), run, BytesOfFloats,
+               scaled);
+}
+
+bool DecodesMxfp4(const KernelSet& set, const FormatInfo& format) {
+  const auto source = Patterns(format);
+  const size_t blocks = source.size() / kMxfp4BlockBytes;
+  const auto factors = Factors(blocks);
+  const auto run = [&](const KernelSet& kernels, const std::byte* from, std::byte* to, size_t count,
+                       Stores stores) {
+    kernels.mxfp4(from, factors.data(), reinterpret_cast<float*>(to), count / kMxBlockElements,
+                  stores);
+  };
+  return Equal(set, source, blocks, kMxBlockElements, kMxfp4BlockBytes, run, BytesOfFloats, true);
 }
 
 bool Encodes(const KernelSet& set, size_t index, bool saturate) {
@@ -195,7 +214,8 @@ bool Encodes(const KernelSet& set, size_t index, bool saturate) {
 std::vector<const KernelSet*> Sets() {
 #ifdef SAFETENSORS_EMULATED_AVX512
   static constexpr ByFormat<EncodeKernel> kNone{};
-  static const KernelSet kEmulated{"avx512, emulated", kAvx512Decoders, kAvx512Scaled, kNone};
+  static const KernelSet kEmulated{"avx512, emulated", kAvx512Decoders, kAvx512Scaled, nullptr,
+                                   kNone};
   return {&kEmulated};
 #else
   return {AvailableKernels().begin(), AvailableKernels().end()};
@@ -214,6 +234,10 @@ int Main() {
         const bool equal = Encodes(*set, i, false) && Encodes(*set, i, true);
         counts.Add(*set, format, "encodes", equal);
       }
+    }
+    if (set->mxfp4 != nullptr) {
+      const FormatInfo& format = InfoOf(Format::kF4);
+      counts.Add(*set, format, "scales blocks of", DecodesMxfp4(*set, format));
     }
   }
   std::printf("kernels: %d passed, %d failed\n", counts.passed, counts.failed);
