@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { openSync, readSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout } from 'node:timers/promises';
 
@@ -7,17 +7,31 @@ const LOOP_RESOLUTION_MS = 1;
 /** Node's monitor counts from its first tick on, which a busy machine may let wait. */
 const FIRST_TICKS_MS = 20;
 
+/** Read again and again into the same memory: garbage would make the collections whose delay is then measured. */
+const status = { text: Buffer.alloc(8192), file: -1 };
+
 /**
  * A field of /proc/self/status in bytes. Peak memory elsewhere: getrusage(2), whose figure starts
  * with the parent's on Linux, hence not there.
  */
 export function memoryStatus(field: 'VmRSS' | 'VmHWM' | 'RssAnon'): number {
   if (process.platform !== 'linux') return 1024 * process.resourceUsage().maxRSS;
-  const match = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(
-    readFileSync('/proc/self/status', 'utf8'),
-  );
-  if (match === null) throw new Error(`/proc/self/status has no ${field}`);
-  return 1024 * Number(match[1]);
+  if (status.file < 0) status.file = openSync('/proc/self/status', 'r');
+  const { text } = status;
+  const end = readSync(status.file, text, 0, text.length, 0);
+  let at = text.indexOf(`\n${field}:`);
+  if (at < 0 || at >= end) throw new Error(`/proc/self/status has no ${field}`);
+  at += field.length + 2;
+  while (!isDigit(text[at])) at++;
+  let kilobytes = 0;
+  for (; isDigit(text[at]); at++) kilobytes = 10 * kilobytes + text[at] - ZERO;
+  return 1024 * kilobytes;
+}
+
+const ZERO = 0x30;
+
+function isDigit(byte: number): boolean {
+  return byte >= ZERO && byte < ZERO + 10;
 }
 
 /** Memory that is the process's own: pages of mapped files, which the system may drop, are not. */

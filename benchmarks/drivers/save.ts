@@ -7,10 +7,12 @@
  *   write SOURCE BLOCKS                 the file for `copy`
  *   dd FILE BLOCKS                      what the disk takes: dd, past the page cache
  *   idle MS                             an event loop that has nothing to do for so long
+ *   beside PROGRAM ARGUMENT…            an event loop that has nothing to do while another process does something
  */
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { safeOpen, saveFile, type TensorLike, type TensorsLike } from 'safetensors-mmap';
 import { BLOCK_BYTES, blockModel } from '../models/blocks.ts';
 import { deepSeekV3 } from '../models/deepseek-v3.ts';
@@ -65,6 +67,7 @@ function dd(path: string, blocks: number): SaveResult {
 }
 
 const [task, path, argument, mode] = process.argv.slice(2);
+const [, , , program, ...programArguments] = process.argv;
 const tasks: Record<string, () => object | Promise<object>> = {
   save: () => save(blockModel(Number(argument)), path, mode),
   copy: () => copy(path, argument, mode),
@@ -72,5 +75,6 @@ const tasks: Record<string, () => object | Promise<object>> = {
   write: () => write(path, Number(argument)),
   dd: () => dd(path, Number(argument)),
   idle: () => costOf(() => setTimeout(Number(path))),
+  beside: () => costOf(() => promisify(execFile)(program, programArguments)),
 };
 console.log(JSON.stringify(await tasks[task]()));

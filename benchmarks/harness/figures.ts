@@ -55,7 +55,7 @@ const NO_SPARE_CORES =
 const SHORT_ROWS = 'a slice of columns needs all pages, and copies a few bytes from each.';
 const LATE_LOOP =
   'the worst of all rounds counts; where all cores are busy, be it by others, the thread of the event loop waits for ' +
-  'one.';
+  'one, as that of a process that does nothing waits beside another that writes as much.';
 const HEADER_IS_COPIED =
   'the header is copied into memory of our own, and V8 takes some for WebAssembly; the reference reads it from ' +
   'the mapping.';
@@ -315,7 +315,7 @@ export const FIGURES: readonly [heading: string, rows: readonly Figure[]][] = [
       ['large-memory', '… memory of its own'],
       [
         'large-delay',
-        '… longest delay of the event loop; peer: a process that does nothing',
+        '… longest delay of the event loop; peer: a process that does nothing while the reference saves',
         { missed: LATE_LOOP },
       ],
       ['mapped-dd', '2.1 GB of a file that is open, on the disk, against `dd oflag=direct`'],
@@ -323,7 +323,11 @@ export const FIGURES: readonly [heading: string, rows: readonly Figure[]][] = [
       ['mapped-delay', '… longest delay of the event loop, likewise', { missed: LATE_LOOP }],
       ['many', '91,985 tensors of 4 bytes, in the page cache'],
       ['many-memory', '… memory of its own', { missed: GARBAGE_OF_MANY }],
-      ['many-delay', '… longest delay of the event loop, likewise', { missed: LATE_LOOP }],
+      [
+        'many-delay',
+        '… longest delay of the event loop; peer: a process that does nothing',
+        { missed: LATE_LOOP },
+      ],
     ]),
   ],
   [

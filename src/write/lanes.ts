@@ -1,12 +1,14 @@
+import { availableParallelism } from 'node:os';
 import type { Chunk } from './chunks.ts';
 import { type ChunkTarget, writeChunk } from './write-chunk.ts';
 
 /**
  * Writes under way at once. The page cache of one file takes one at a time, whoever brings them: the second
- * is there when the first is done. A disk takes many. So many that one of libuv's four threads is left to
- * others.
+ * is there when the first is done, and meanwhile spins on a core (Linux waits so for the lock of an inode), which
+ * of two is the one that the event loop needs. A disk takes many. So many that one of libuv's four threads is
+ * left to others.
  */
-const LANES = { cached: 2, direct: 3 };
+const LANES = { cached: availableParallelism() > 2 ? 2 : 1, direct: 3 };
 
 export interface LaneOptions {
   /** Called with the bytes of each chunk that has been written. */
