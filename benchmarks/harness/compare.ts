@@ -115,8 +115,8 @@ export function atMost(row: Row, ours: readonly number[], limit?: number): Compa
 }
 
 /**
- * A figure that must never be over a limit: the worst round is held against it. `beside` is what the machine
- * itself has of that, with nothing of ours running; it changes no verdict.
+ * A figure that must never be over a limit: the worst round is held against it. `beside` is what there is of
+ * that with nothing of ours running, but perhaps a peer; it changes no verdict.
  */
 export function never(
   row: Row,

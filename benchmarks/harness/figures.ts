@@ -50,12 +50,12 @@ const NEAR_MEMORY =
   'than memory is, which the row against the kernel that only moves bytes shows.';
 const NODE_20 = 'Node 20 has no buffer over 4 GiB, and each costs V8 one full garbage collection.';
 const NO_SPARE_CORES =
-  'saving copies through the page cache in several threads, which want cores and memory that the machine has to ' +
-  'spare; dd with oflag=direct does not.';
+  'saving copies, on other threads, which want cores and memory that the machine has to spare; dd with ' +
+  'oflag=direct does not.';
 const SHORT_ROWS = 'a slice of columns needs all pages, and copies a few bytes from each.';
 const LATE_LOOP =
   'the worst of all rounds counts; where all cores are busy, be it by others, the thread of the event loop waits for ' +
-  'one, as that of a process that does nothing waits beside another that writes as much.';
+  'one.';
 const HEADER_IS_COPIED =
   'the header is copied into memory of our own, and V8 takes some for WebAssembly; the reference reads it from ' +
   'the mapping.';
@@ -315,7 +315,7 @@ export const FIGURES: readonly [heading: string, rows: readonly Figure[]][] = [
       ['large-memory', '… memory of its own'],
       [
         'large-delay',
-        '… longest delay of the event loop; peer: a process that does nothing while the reference saves',
+        '… longest delay of the event loop; peer: a process that starts the reference, which makes, saves and hashes as much, and waits',
         { missed: LATE_LOOP },
       ],
       ['mapped-dd', '2.1 GB of a file that is open, on the disk, against `dd oflag=direct`'],

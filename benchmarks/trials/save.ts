@@ -26,18 +26,18 @@ const FASTER_THAN_FSYNCED_REFERENCE = 1.3;
 const AS_FAST_AS_REFERENCE = 1;
 const MOST_MEMORY_MB = 64;
 const LONGEST_DELAY_MS = 20;
-/** About as long as saving takes. */
+/** Some times as long as saving many small tensors takes: what is rare is to be seen. */
 const IDLE_MS = { full: 2500, quick: 600, tiny: 20 };
 
 const OURS = nodeDriver('save', 'safetensors-mmap');
 
-/** An event loop that has nothing to do is late as well: where others have the cores, */
+/** An event loop that has nothing to do is late as well, where others have the cores. */
 function idle({ quick, tiny }: Setting): () => Promise<SaveResult> {
   const duration = tiny ? IDLE_MS.tiny : quick ? IDLE_MS.quick : IDLE_MS.full;
   return () => measure<SaveResult>(OURS, 'idle', duration);
 }
 
-/** and more so where another process writes as much. */
+/** And more so where another process writes as much. */
 function beside(reference: Child, path: string, blocks: number): Task<SaveResult> {
   const { program, prefix } = reference;
   return unlessMissing(reference, () =>
@@ -46,7 +46,7 @@ function beside(reference: Child, path: string, blocks: number): Task<SaveResult
 }
 
 const IDLE = 'a process that does nothing';
-const IDLE_BESIDE = `${IDLE}, while the reference saves as much`;
+const IDLE_BESIDE = `${IDLE} but start the reference, which makes, saves and hashes as much, and wait for it`;
 
 const delaysOf = (results: readonly SaveResult[]) =>
   results.map(({ longestDelay = Number.NaN }) => longestDelay);
@@ -152,8 +152,8 @@ export const save: Trial = {
   explains: [
     'Tensors in memory, a new file each time; the files of both packages are compared by SHA-256.',
     'Memory and delay must never be over their limits: the worst round is held against them.',
-    'Beside the delay, that of a process that does nothing: while the reference saves as much into the page cache,',
-    'or for about as long as saving many small tensors takes.',
+    'Beside the delay, that of a process that does nothing but start the reference, which makes as much, saves it',
+    'into the page cache and hashes it; for many small tensors, that of one that does nothing at all for longer.',
     'On the disk: with fsync of file and folder; the reference has none, one is added to it.',
   ],
   run: async (setting) => [...(await large(setting)), ...(await many(setting))],

@@ -59,9 +59,10 @@ export class MappedStorage extends Storage {
   override windowFor(begin: number, end: number): Window {
     // Short enough for V8 to inline: a call would allocate its numbers, which are above 2^31 in large files.
     const start = this.dataStart + begin;
+    const stop = this.dataStart + end;
     const last = this.#last;
-    if (start >= last.start && this.dataStart + end <= last.end) return attached(last);
-    return this.#otherWindow(start, this.dataStart + end);
+    if (start >= last.start && stop <= last.end && start < stop) return attached(last);
+    return this.#otherWindow(start, stop);
   }
 
   override windowAt(begin: number): Window {

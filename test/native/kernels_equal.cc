@@ -128,7 +128,8 @@ bool Equal(const KernelSet& set, const std::vector<std::byte>& source, size_t gr
     if (!compare(source.data(), groups * group, 0, stores)) return false;
     for (size_t few = 0; few <= kShortCounts; few++) {
       for (size_t from = 0; from < 8; from++) {
-        for (size_t shift = 0; shift < 4; shift++) {
+        // Within a vector, and by the parts of one that streaming stores may begin at.
+        for (const size_t shift : {0, 1, 2, 3, 4, 8, 12}) {
           // Memory that ends with the source: an analyser sees what is read beyond.
           const size_t bytes = few * group_bytes;
           const std::unique_ptr<std::byte[]> exact(new std::byte[from + bytes]);
