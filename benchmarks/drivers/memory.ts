@@ -7,6 +7,9 @@ const LOOP_RESOLUTION_MS = 1;
 /** Node's monitor counts from its first tick on, which a busy machine may let wait. */
 const FIRST_TICKS_MS = 20;
 
+/** Of a number in /proc, with the blanks before it. */
+const LONGEST_NUMBER = 24;
+
 /** Read again and again into the same memory: garbage would make the collections whose delay is then measured. */
 const status = { text: Buffer.alloc(8192), file: -1 };
 
@@ -19,19 +22,11 @@ export function memoryStatus(field: 'VmRSS' | 'VmHWM' | 'RssAnon'): number {
   if (status.file < 0) status.file = openSync('/proc/self/status', 'r');
   const { text } = status;
   const end = readSync(status.file, text, 0, text.length, 0);
-  let at = text.indexOf(`\n${field}:`);
+  const label = `\n${field}:`;
+  const at = text.indexOf(label);
   if (at < 0 || at >= end) throw new Error(`/proc/self/status has no ${field}`);
-  at += field.length + 2;
-  while (!isDigit(text[at])) at++;
-  let kilobytes = 0;
-  for (; isDigit(text[at]); at++) kilobytes = 10 * kilobytes + text[at] - ZERO;
-  return 1024 * kilobytes;
-}
-
-const ZERO = 0x30;
-
-function isDigit(byte: number): boolean {
-  return byte >= ZERO && byte < ZERO + 10;
+  const number = at + label.length;
+  return 1024 * Number.parseInt(text.toString('latin1', number, number + LONGEST_NUMBER), 10);
 }
 
 /** Memory that is the process's own: pages of mapped files, which the system may drop, are not. */
