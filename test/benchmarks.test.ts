@@ -8,15 +8,16 @@ import { safeOpenSync } from 'safetensors-mmap';
 import { describe, expect, it } from 'vitest';
 import { sizeOf, writeWeights } from '../benchmarks/files/weights.ts';
 import { WholeFile } from '../benchmarks/harness/addon.ts';
-import { interleave } from '../benchmarks/harness/child.ts';
 import { makeCold, makeWarm } from '../benchmarks/harness/cold.ts';
 import { compare, never } from '../benchmarks/harness/compare.ts';
 import { assertSpace, setReadAhead } from '../benchmarks/harness/disk.ts';
 import { svgOf } from '../benchmarks/harness/draw.ts';
 import { FIGURES } from '../benchmarks/harness/figures.ts';
+import { interleave } from '../benchmarks/harness/interleave.ts';
 import type { Machine } from '../benchmarks/harness/machine.ts';
 import { allFigures, headlines } from '../benchmarks/harness/markdown.ts';
 import { assertPublishable, withFigures } from '../benchmarks/harness/publish.ts';
+import { returnsFreeMemory } from '../benchmarks/harness/ready-memory.ts';
 import { type Results, readResults, writeResults } from '../benchmarks/harness/results.ts';
 import { NotMeasured } from '../benchmarks/harness/trial.ts';
 import { TRIALS } from '../benchmarks/trials/all.ts';
@@ -308,6 +309,21 @@ describe('what the figures rest on', () => {
     const rounds = [0, 1, 2, 3].map((round) => seen.slice(6 * round, 6 * (round + 1)));
     for (const round of rounds) expect(round.toSorted()).toEqual([0, 1, 2, 3, 4, 5]);
     expect(new Set(rounds.map(String)).size).toBe(4);
+  });
+
+  it('a machine returns free memory if it has a balloon that reports it', () => {
+    const devices = emptyFolder('devices');
+    const write = (name: string, device: string, features: string) => {
+      mkdirSync(join(devices, name));
+      writeFileSync(join(devices, name, 'device'), `${device}\n`);
+      writeFileSync(join(devices, name, 'features'), `${features.padEnd(64, '0')}\n`);
+    };
+    expect(returnsFreeMemory(join(devices, 'none'))).toBe(false);
+    write('disk', '0x0002', '111111');
+    write('balloon', '0x0005', '111110');
+    expect(returnsFreeMemory(devices)).toBe(false);
+    write('reporting', '0x0005', '000001');
+    expect(returnsFreeMemory(devices)).toBe(true);
   });
 
   it('what must never be is held against the worst round', () => {

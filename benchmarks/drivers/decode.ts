@@ -1,10 +1,11 @@
 /**
  * Decodes elements of a dtype to F32, again and again, and prints what that cost, as JSON.
  *
- *   ours | async | loop | bound | memcpy  DTYPE ELEMENTS WARM|FRESH REPETITIONS
+ *   ours | async | loop | bound | memcpy | pages  DTYPE ELEMENTS WARM|FRESH REPETITIONS
  *
  * ours: `toFloat32`; async: `toFloat32Async`; loop: plain JavaScript; bound: the same bytes read and
- * written by native code that computes nothing; memcpy: as many bytes of results copied.
+ * written by native code that computes nothing; memcpy: as many bytes of results copied; pages: as much new
+ * memory, in huge pages, of which a byte in each is written.
  */
 import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
@@ -18,7 +19,7 @@ import {
   type Tensor,
   type TensorLike,
 } from 'safetensors-mmap';
-import { MEMORY_BOUND } from '../harness/drivers.ts';
+import { MEMORY_BOUND, TAKE_MEMORY } from '../harness/drivers.ts';
 import type { DecodeResult } from './results.ts';
 
 /** What is decoded: a dtype, or a format in blocks. */
@@ -130,6 +131,14 @@ function memcpy(elements: number): Run {
   };
 }
 
+function pages(elements: number): Run {
+  const { take } = createRequire(import.meta.url)(TAKE_MEMORY);
+  return (out = new Float32Array(0)) => {
+    take(elements * Float32Array.BYTES_PER_ELEMENT);
+    return out;
+  };
+}
+
 const [task, dtype, elementsText, destination, repetitions] = process.argv.slice(2);
 const what = dtype as Decoded;
 const elements = Number(elementsText);
@@ -140,6 +149,7 @@ const tasks: Record<string, () => Run> = {
   loop: () => loop(what, bytes, elements),
   bound: () => bound(bytes, elements),
   memcpy: () => memcpy(elements),
+  pages: () => pages(elements),
 };
 const run = tasks[task]();
 const out = destination === 'warm' ? new Float32Array(elements).fill(1) : undefined;

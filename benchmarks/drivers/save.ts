@@ -7,12 +7,10 @@
  *   write SOURCE BLOCKS                 the file for `copy`
  *   dd FILE BLOCKS                      what the disk takes: dd, past the page cache
  *   idle MS                             an event loop that has nothing to do for so long
- *   beside PROGRAM ARGUMENT…            an event loop that has nothing to do while another process does something
  */
-import { execFile, execFileSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { safeOpen, saveFile, type TensorLike, type TensorsLike } from 'safetensors-mmap';
 import { BLOCK_BYTES, blockModel } from '../models/blocks.ts';
 import { deepSeekV3 } from '../models/deepseek-v3.ts';
@@ -67,7 +65,6 @@ function dd(path: string, blocks: number): SaveResult {
 }
 
 const [task, path, argument, mode] = process.argv.slice(2);
-const [, , , program, ...programArguments] = process.argv;
 const tasks: Record<string, () => object | Promise<object>> = {
   save: () => save(blockModel(Number(argument)), path, mode),
   copy: () => copy(path, argument, mode),
@@ -75,6 +72,5 @@ const tasks: Record<string, () => object | Promise<object>> = {
   write: () => write(path, Number(argument)),
   dd: () => dd(path, Number(argument)),
   idle: () => costOf(() => setTimeout(Number(path))),
-  beside: () => costOf(() => promisify(execFile)(program, programArguments)),
 };
 console.log(JSON.stringify(await tasks[task]()));

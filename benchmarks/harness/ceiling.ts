@@ -1,6 +1,6 @@
 import { sizeOf, totalBytes, type Weights, writeWeights } from '../files/weights.ts';
-import { interleave } from './child.ts';
 import { median } from './compare.ts';
+import { interleave } from './interleave.ts';
 import { findReaders } from './readers.ts';
 import { NotMeasured } from './trial.ts';
 

@@ -1,7 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { Series } from './compare.ts';
-import { seededRandom } from './random.ts';
 import { atEnd } from './undo.ts';
 
 const run = promisify(execFile);
@@ -49,37 +48,6 @@ export async function measure<Result>(
   } finally {
     kill();
   }
-}
-
-/**
- * Runs every task once a round, one after the other, so that whatever else the machine does meets
- * them all alike; in another order each round, because what a task finds (memory that is free at once,
- * a disk that is done) is what the one before has left. Result: for each task its result of every round;
- * of one that is missing, no results.
- */
-export async function interleave<Result>(
-  rounds: number,
-  tasks: readonly Task<Result>[],
-): Promise<Result[][]> {
-  const results: Result[][] = tasks.map(() => []);
-  const next = seededRandom();
-  for (let round = 0; round < rounds; round++) {
-    for (const i of shuffled(tasks.length, next)) {
-      const task = tasks[i];
-      if (task !== undefined) results[i].push(await task());
-    }
-  }
-  return results;
-}
-
-/** The numbers below `count` in an order of chance. */
-function shuffled(count: number, next: () => number): number[] {
-  const order = Array.from({ length: count }, (_, i) => i);
-  for (let left = count; left > 1; left--) {
-    const i = next() % left;
-    [order[left - 1], order[i]] = [order[i], order[left - 1]];
-  }
-  return order;
 }
 
 /** @throws unless all did the same work */

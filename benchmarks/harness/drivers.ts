@@ -8,8 +8,12 @@ import type { NodeChild } from './trial.ts';
 /** The repository: drivers in Python are run from the source tree. */
 export const ROOT = dirname(fileURLToPath(import.meta.resolve('safetensors-mmap/package.json')));
 
+const NATIVE = join(ROOT, 'benchmarks/native/build/Release');
+
 /** A kernel that reads and writes and computes nothing: benchmarks/native, `npm run build:bench`. */
-export const MEMORY_BOUND = join(ROOT, 'benchmarks/native/build/Release/memory_bound.node');
+export const MEMORY_BOUND = join(NATIVE, 'memory_bound.node');
+/** What takes memory, from the same place. */
+export const TAKE_MEMORY = join(NATIVE, 'take_memory.node');
 
 const REFERENCE = join(ROOT, 'benchmarks', 'drivers', 'reference.py');
 const REFERENCE_VERSION = '0.8.0';

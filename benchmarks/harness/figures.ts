@@ -43,11 +43,14 @@ const INDEX_OF_A_MODEL =
   'opened, and each tensor is compared with its entry there.';
 const FAULTS_OF_A_FAST_DISK =
   'page faults alone wait for the disk once for each 128 KB. Where it answers at once, they come near to its full ' +
-  'speed, the more so the larger the tensors are, and nothing is faster than that: what the disk alone takes for as ' +
-  'many blocks of that size is in the rows below.';
+  'speed, the more so the larger the tensors are, and nothing is faster than that: by how much the disk alone is, for ' +
+  'as many blocks of that size, is in the rows below.';
 const NEAR_MEMORY =
   'a plain loop is limited by what it computes, a kernel by memory: one cannot be faster than the other by more ' +
   'than memory is, which the row against the kernel that only moves bytes shows.';
+const NEW_PAGES =
+  'the system clears new memory before it gives it, which takes most of the time, and which a plain loop waits for ' +
+  'as well: what the memory alone takes is in a row below.';
 const NODE_20 = 'Node 20 has no buffer over 4 GiB, and each costs V8 one full garbage collection.';
 const NO_SPARE_CORES =
   'saving copies, on other threads, which want cores and memory that the machine has to spare; dd with ' +
@@ -131,7 +134,14 @@ export const FIGURES: readonly [heading: string, rows: readonly Figure[]][] = [
         ['64kib-faults', '… of 64 KiB', { missed: FAULTS_OF_A_FAST_DISK }],
         ['1024kib-faults', '… of 1 MiB', { missed: FAULTS_OF_A_FAST_DISK }],
         ['16384kib-faults', '… of 16 MiB', { missed: FAULTS_OF_A_FAST_DISK }],
-        ['16kib-disk', '… of 16 KiB, against the disk alone (fio, direct, 64 reads at a time)'],
+        [
+          '16kib-most',
+          '… of 16 KiB: the disk alone (fio, direct, 64 reads at a time), against page faults alone',
+        ],
+        ['64kib-most', '… of 64 KiB'],
+        ['1024kib-most', '… of 1 MiB'],
+        ['16384kib-most', '… of 16 MiB'],
+        ['16kib-disk', '… of 16 KiB, against the disk alone'],
         ['64kib-disk', '… of 64 KiB'],
         ['1024kib-disk', '… of 1 MiB'],
         ['16384kib-disk', '… of 16 MiB'],
@@ -293,10 +303,14 @@ export const FIGURES: readonly [heading: string, rows: readonly Figure[]][] = [
       ],
       ['BF16-warm-memcpy', '… against memcpy of the results'],
       ['BF16-fresh-bound', '… into a new array, against the kernel'],
+      ['BF16-fresh-loop', '… against the loop', { missed: NEW_PAGES }],
+      ['BF16-fresh-pages', '… against the new memory alone, in huge pages'],
       ['F16-warm-bound', 'F16, warm, against the kernel'],
       ['F16-warm-loop', '… against the loop', { missed: NEAR_MEMORY }],
       ['F8_E4M3-warm-bound', 'F8_E4M3, warm, against the kernel'],
       ['F8_E4M3-warm-loop', '… against the loop', { missed: NEAR_MEMORY }],
+      ['F8_E4M3-fresh-loop', '… into a new array, against the loop', { missed: NEW_PAGES }],
+      ['F8_E4M3-fresh-pages', '… against the new memory alone, in huge pages'],
       ['F8_E5M2-warm-bound', 'F8_E5M2, warm, against the kernel'],
       ['FP8 in blocks-warm-bound', 'FP8 with scales of blocks, warm, against the kernel'],
       ['MXFP4-warm-bound', 'MXFP4, warm, against the kernel'],
@@ -315,7 +329,7 @@ export const FIGURES: readonly [heading: string, rows: readonly Figure[]][] = [
       ['large-memory', '… memory of its own'],
       [
         'large-delay',
-        '… longest delay of the event loop; peer: a process that starts the reference, which makes, saves and hashes as much, and waits',
+        '… longest delay of the event loop; peer: a process that does nothing',
         { missed: LATE_LOOP },
       ],
       ['mapped-dd', '2.1 GB of a file that is open, on the disk, against `dd oflag=direct`'],

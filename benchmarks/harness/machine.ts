@@ -2,6 +2,7 @@ import { readFileSync, statfsSync } from 'node:fs';
 import { cpus, release, totalmem, type } from 'node:os';
 import { kernelsInUse } from './addon.ts';
 import { readAheadOf } from './disk.ts';
+import { returnsFreeMemory } from './ready-memory.ts';
 
 /** Magic numbers of statfs(2), from linux/magic.h and the file systems' own headers. */
 const FILE_SYSTEMS = new Map([
@@ -29,6 +30,8 @@ export interface Machine {
   kernels: string;
   /** When memory gets huge pages: /sys/kernel/mm/transparent_hugepage/enabled; `undefined` where there are none. */
   hugePages: string | undefined;
+  /** Whether memory that is free goes back to the host of a virtual machine; it is taken before what needs much. */
+  returnsFreeMemory: boolean;
 }
 
 export function describeMachine(folder: string, reference: string): Machine {
@@ -45,6 +48,7 @@ export function describeMachine(folder: string, reference: string): Machine {
     reference,
     kernels: kernelsInUse(),
     hugePages: hugePages(),
+    returnsFreeMemory: returnsFreeMemory(),
   };
 }
 

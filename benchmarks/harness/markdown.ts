@@ -118,7 +118,8 @@ function conditionsOf({ machine, results }: Results, usual: number): string {
   return (
     `Medians of ${countOf(usual)}, unless a row says of how many; ratios are medians of those of each round, not ` +
     `quotients of the medians beside them. Node ${node}, ${system}, ${cores} cores (kernels for ` +
-    `${machine.kernels}), ${memoryGb} GB of memory, huge pages ${machine.hugePages ?? 'unknown'}; ${fileSystem} ` +
+    `${machine.kernels}), ${memoryGb} GB of memory, huge pages ${machine.hugePages ?? 'unknown'}` +
+    `${machine.returnsFreeMemory ? ', of which what is free goes back to a host' : ''}; ${fileSystem} ` +
     `with a read-ahead of ${readAheadKb ?? '?'} KB. The reference is ${reference}. ${told.join(' ')}`
   );
 }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { NotMeasured } from './trial.ts';
 
@@ -11,4 +12,11 @@ export function assertMemory(bytes: number): void {
   if (available >= bytes + SPARE_BYTES) return;
   const [needed, left] = [bytes + SPARE_BYTES, available].map((size) => (size / 1e9).toFixed(1));
   throw new NotMeasured(`${left} GB of memory are available, ${needed} are needed`);
+}
+
+/** Bytes that nobody has, not even the page cache; 0 where the system does not tell. */
+export function unusedMemory(): number {
+  if (process.platform !== 'linux') return 0;
+  const [, kilobytes] = /^MemFree: +(\d+) kB$/m.exec(readFileSync('/proc/meminfo', 'utf8')) ?? [];
+  return 1024 * Number(kilobytes ?? 0);
 }

@@ -1,10 +1,11 @@
 import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SaveResult } from '../drivers/results.ts';
-import { assertSameWork, interleave, measure } from '../harness/child.ts';
+import { assertSameWork, measure } from '../harness/child.ts';
 import { atMost, type Comparison, compare, never, notMeasured } from '../harness/compare.ts';
 import { assertSpace } from '../harness/disk.ts';
 import { findTorch, nodeDriver } from '../harness/drivers.ts';
+import { interleave } from '../harness/interleave.ts';
 import type { Setting, Trial } from '../harness/trial.ts';
 
 /** 2 GB, as the target says; a quarter of it for a quick look. */
@@ -42,11 +43,15 @@ async function run(setting: Setting): Promise<Comparison[]> {
     .slice(0, 3)
     .map((name) => join(folder, `${name}.safetensors`));
   const [plain, verified, theirs] = outputs;
-  const results = await interleave(rounds, [
-    () => measure<SaveResult>(ours, 'convert', path, plain, 'plain'),
-    () => measure<SaveResult>(ours, 'convert', path, verified, 'verified'),
-    () => measure<SaveResult>(torch, 'convert', path, theirs),
-  ]);
+  const results = await interleave(
+    rounds,
+    [
+      () => measure<SaveResult>(ours, 'convert', path, plain, 'plain'),
+      () => measure<SaveResult>(ours, 'convert', path, verified, 'verified'),
+      () => measure<SaveResult>(torch, 'convert', path, theirs),
+    ],
+    4 * blocks * BLOCK_BYTES,
+  );
   const sums = await Promise.all(
     outputs.map((output) => measure<{ checksum: string }>(ours, 'checksum', output)),
   );

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import type { DecodeResult } from '../drivers/results.ts';
 import type { ChartPoint } from '../harness/chart.ts';
-import { assertSameWork, interleave, measure } from '../harness/child.ts';
+import { assertSameWork, measure } from '../harness/child.ts';
 import { type Comparison, compare, point, type Series } from '../harness/compare.ts';
 import { MEMORY_BOUND, nodeDriver } from '../harness/drivers.ts';
+import { interleave } from '../harness/interleave.ts';
 import { NotMeasured, type Setting, type Trial } from '../harness/trial.ts';
 
 /** 128 MB of results, which no cache of one core holds; half of it for a quick look. */
@@ -56,12 +57,15 @@ async function measureCase(
   const size = tiny ? 'tiny' : quick ? 'quick' : 'full';
   const child = nodeDriver('decode', 'decode');
   const tasks = ['ours', 'bound', ...(loop ? ['loop'] : []), ...(all ? ['memcpy', 'async'] : [])];
+  if (destination === 'fresh') tasks.push('pages');
   const results = await interleave(
     rounds,
     tasks.map(
       (task) => () =>
         measure<DecodeResult>(child, task, what, ELEMENTS[size], destination, REPETITIONS[size]),
     ),
+    // New results are there until they are collected.
+    destination === 'fresh' ? (REPETITIONS[size] + 2) * 4 * ELEMENTS[size] : 0,
   );
   assertSameWork(
     what,
@@ -91,6 +95,12 @@ async function measureCase(
     ]) {
       points.push(point(speeds(one), what));
     }
+  }
+  if (destination === 'fresh') {
+    peers.push([
+      'pages',
+      { name: 'the new memory alone, in huge pages', samples: samplesOf('pages') },
+    ]);
   }
   const row = (id: string, label = name) =>
     ({ id: `${what}-${destination}-${id}`, what: label, unit: 'ms' }) as const;
@@ -123,7 +133,7 @@ export const decode: Trial = {
   explains: [
     'Memory to memory, on one thread but for toFloat32Async; the results of all decoders are compared by SHA-256.',
     'Warm: into memory that has been written before. Fresh: into a new array each time, which the',
-    'system has to give its pages. The bound reads and writes the same bytes around the caches and computes nothing.',
+    'system has to give its pages; those alone: one byte of each is written. The bound reads and writes the same bytes around the caches and computes nothing.',
   ],
   run: async (setting) => {
     if (process.arch !== 'x64') {

@@ -1,9 +1,10 @@
 import type { GcResult } from '../drivers/results.ts';
-import { sizeOf, writeWeights } from '../files/weights.ts';
-import { assertSameWork, interleave, measure } from '../harness/child.ts';
+import { sizeOf, totalBytes, writeWeights } from '../files/weights.ts';
+import { assertSameWork, measure } from '../harness/child.ts';
 import { makeWarm } from '../harness/cold.ts';
 import { type Comparison, compare } from '../harness/compare.ts';
 import { nodeDriver } from '../harness/drivers.ts';
+import { interleave } from '../harness/interleave.ts';
 import type { Setting, Trial } from '../harness/trial.ts';
 import { weights } from './files.ts';
 
@@ -25,6 +26,7 @@ async function run(setting: Setting): Promise<Comparison[]> {
   const [ours, readFile] = await interleave(
     setting.quick ? 1 : setting.rounds,
     TASKS.map((task) => () => measure<GcResult>(driver, task, path)),
+    totalBytes(file),
   );
   assertSameWork(
     what,

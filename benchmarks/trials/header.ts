@@ -1,12 +1,7 @@
 import type { OpenResult } from '../drivers/results.ts';
-import {
-  assertSameWork,
-  type Child,
-  interleave,
-  measure,
-  unlessMissing,
-} from '../harness/child.ts';
+import { assertSameWork, type Child, measure, unlessMissing } from '../harness/child.ts';
 import { type Comparison, compare, median, type Series } from '../harness/compare.ts';
+import { interleave } from '../harness/interleave.ts';
 import { findRust } from '../harness/rust.ts';
 import type { Setting, Trial } from '../harness/trial.ts';
 import { deepSeekFile, gpt2File, llamaFile, shardFile } from './files.ts';

@@ -2,8 +2,9 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CostResult } from '../drivers/results.ts';
 import { HOSTILE_FILES, type HostileFile, spoil, writeHostileFile } from '../files/hostile.ts';
-import { assertSameWork, interleave, measure, seriesOf, unlessMissing } from '../harness/child.ts';
+import { assertSameWork, measure, seriesOf, unlessMissing } from '../harness/child.ts';
 import { type Comparison, compare, type Unit } from '../harness/compare.ts';
+import { interleave } from '../harness/interleave.ts';
 import { NotMeasured, type Setting, type Trial } from '../harness/trial.ts';
 
 const NO_MORE_THAN = 1;

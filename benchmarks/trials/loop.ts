@@ -1,9 +1,10 @@
 import type { LoopResult } from '../drivers/results.ts';
 import { sizeOf, totalBytes, writeWeights } from '../files/weights.ts';
-import { interleave, measure } from '../harness/child.ts';
+import { measure } from '../harness/child.ts';
 import { makeCold } from '../harness/cold.ts';
 import { atMost, type Comparison, never } from '../harness/compare.ts';
 import { nodeDriver } from '../harness/drivers.ts';
+import { interleave } from '../harness/interleave.ts';
 import { assertMemory } from '../harness/memory.ts';
 import type { Setting, Trial } from '../harness/trial.ts';
 import { weights } from './files.ts';
@@ -19,12 +20,16 @@ async function run(setting: Setting): Promise<Comparison[]> {
   const what = `${sizeOf(file)}, cold, prefetch()`;
   setting.progress(what);
   const driver = nodeDriver('loop', 'loop');
-  const [results] = await interleave(setting.quick ? 1 : setting.rounds, [
-    async () => {
-      await makeCold(path);
-      return measure<LoopResult>(driver, 'prefetch', path);
-    },
-  ]);
+  const [results] = await interleave(
+    setting.quick ? 1 : setting.rounds,
+    [
+      async () => {
+        await makeCold(path);
+        return measure<LoopResult>(driver, 'prefetch', path);
+      },
+    ],
+    totalBytes(file),
+  );
   const resident = Math.min(...results.map((result) => result.resident));
   if (resident < LEAST_RESIDENT) throw new Error(`${what}: ${resident} of it is in memory then`);
   const figure = (of: (result: LoopResult) => number) => results.map(of);

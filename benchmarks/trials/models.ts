@@ -1,12 +1,5 @@
 import type { ModelViewsResult, OpenResult } from '../drivers/results.ts';
-import {
-  assertSameWork,
-  type Child,
-  interleave,
-  measure,
-  seriesOf,
-  unlessMissing,
-} from '../harness/child.ts';
+import { assertSameWork, type Child, measure, seriesOf, unlessMissing } from '../harness/child.ts';
 import {
   atMost,
   type Comparison,
@@ -17,6 +10,7 @@ import {
   type Row,
   type Unit,
 } from '../harness/compare.ts';
+import { interleave } from '../harness/interleave.ts';
 import type { NodeChild, Setting, Trial } from '../harness/trial.ts';
 import { deepSeekShards } from './files.ts';
 

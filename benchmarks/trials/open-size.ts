@@ -1,6 +1,6 @@
 import type { SizesResult } from '../drivers/results.ts';
 import { sizeOf, totalBytes, type Weights, writeWeights } from '../files/weights.ts';
-import { assertSameWork, interleave, measure } from '../harness/child.ts';
+import { assertSameWork, measure } from '../harness/child.ts';
 import { makeCold, makeWarm } from '../harness/cold.ts';
 import {
   type Comparison,
@@ -11,6 +11,7 @@ import {
   type Series,
 } from '../harness/compare.ts';
 import { nodeDriver } from '../harness/drivers.ts';
+import { interleave } from '../harness/interleave.ts';
 import { assertMemory } from '../harness/memory.ts';
 import { NotMeasured, type Setting, type Trial } from '../harness/trial.ts';
 import { weights } from './files.ts';
@@ -70,6 +71,7 @@ async function ofSize(
     setting.quick ? 1 : setting.rounds,
     // A cold file is opened once: after that it is cold no more.
     [prepared('ours', state === 'cold' ? 1 : OPENS), prepared('read-file', 1)],
+    2 * bytes,
   );
   assertSameWork(
     path,

@@ -1,8 +1,9 @@
 import { sizeOf, totalBytes, writeWeights } from '../files/weights.ts';
-import { assertSameWork, type Child, interleave, unlessMissing } from '../harness/child.ts';
+import { assertSameWork, type Child, unlessMissing } from '../harness/child.ts';
 import { makeWarm } from '../harness/cold.ts';
 import { atMost, type Comparison, compare, point, type Series } from '../harness/compare.ts';
 import { nodeDriver, pythonDriver } from '../harness/drivers.ts';
+import { interleave } from '../harness/interleave.ts';
 import { assertMemory } from '../harness/memory.ts';
 import { findRust } from '../harness/rust.ts';
 import { measureTogether } from '../harness/together.ts';

@@ -1,18 +1,11 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SaveResult } from '../drivers/results.ts';
-import {
-  assertSameWork,
-  type Child,
-  interleave,
-  measure,
-  seriesOf,
-  type Task,
-  unlessMissing,
-} from '../harness/child.ts';
+import { assertSameWork, type Child, measure, seriesOf, unlessMissing } from '../harness/child.ts';
 import { atMost, type Comparison, compare, never, type Series } from '../harness/compare.ts';
 import { assertSpace } from '../harness/disk.ts';
 import { nodeDriver } from '../harness/drivers.ts';
+import { interleave } from '../harness/interleave.ts';
 import type { Setting, Trial } from '../harness/trial.ts';
 import { BLOCK_BYTES } from '../models/blocks.ts';
 
@@ -30,23 +23,13 @@ const LONGEST_DELAY_MS = 20;
 const IDLE_MS = { full: 2500, quick: 600, tiny: 20 };
 
 const OURS = nodeDriver('save', 'safetensors-mmap');
+const IDLE = 'a process that does nothing';
 
 /** An event loop that has nothing to do is late as well, where others have the cores. */
 function idle({ quick, tiny }: Setting): () => Promise<SaveResult> {
   const duration = tiny ? IDLE_MS.tiny : quick ? IDLE_MS.quick : IDLE_MS.full;
   return () => measure<SaveResult>(OURS, 'idle', duration);
 }
-
-/** And more so where another process writes as much. */
-function beside(reference: Child, path: string, blocks: number): Task<SaveResult> {
-  const { program, prefix } = reference;
-  return unlessMissing(reference, () =>
-    measure<SaveResult>(OURS, 'beside', program, ...prefix, 'save', path, blocks, 'cached'),
-  );
-}
-
-const IDLE = 'a process that does nothing';
-const IDLE_BESIDE = `${IDLE} but start the reference, which makes, saves and hashes as much, and wait for it`;
 
 const delaysOf = (results: readonly SaveResult[]) =>
   results.map(({ longestDelay = Number.NaN }) => longestDelay);
@@ -56,7 +39,7 @@ function costs(
   id: string,
   what: string,
   results: readonly SaveResult[],
-  idling: Series | undefined,
+  idling: Series,
 ): Comparison[] {
   return [
     never(
@@ -84,15 +67,19 @@ async function large(setting: Setting): Promise<Comparison[]> {
   await measure(OURS, 'write', source, blocks);
   const task = (child: Child, name: string, ...args: (string | number)[]) =>
     unlessMissing(child, () => measure<SaveResult>(child, name, path, ...args));
-  const results = await interleave(rounds, [
-    task(OURS, 'save', blocks, 'durable'),
-    task(OURS, 'save', blocks, 'cached'),
-    task(OURS, 'copy', source, 'durable'),
-    task(OURS, 'dd', blocks),
-    task(reference, 'save', blocks, 'durable'),
-    task(reference, 'save', blocks, 'cached'),
-    beside(reference, path, blocks),
-  ]);
+  const results = await interleave(
+    rounds,
+    [
+      task(OURS, 'save', blocks, 'durable'),
+      task(OURS, 'save', blocks, 'cached'),
+      task(OURS, 'copy', source, 'durable'),
+      task(OURS, 'dd', blocks),
+      task(reference, 'save', blocks, 'durable'),
+      task(reference, 'save', blocks, 'cached'),
+      idle(setting),
+    ],
+    quick ? 0 : 2 * blocks * BLOCK_BYTES, // which takes seconds
+  );
   rmSync(source);
   assertSameWork(
     'the saved file',
@@ -100,8 +87,7 @@ async function large(setting: Setting): Promise<Comparison[]> {
   );
   const times = results.map((series) => series.map(({ time }) => time));
   const [durable, cached, mapped, disk, fsynced, plain] = times;
-  const [delayed] = results.slice(-1);
-  const idling = delayed.length > 0 ? { name: IDLE_BESIDE, samples: delaysOf(delayed) } : undefined;
+  const idling = { name: IDLE, samples: delaysOf(results[6]) };
   const dd = { name: 'dd oflag=direct conv=fsync', samples: disk };
   const theirs = { ...reference, name: `${reference.name}, then fsync` };
   const row = (id: string, what: string) => ({ id, what: `${size}, ${what}`, unit: 'ms' }) as const;
@@ -152,8 +138,7 @@ export const save: Trial = {
   explains: [
     'Tensors in memory, a new file each time; the files of both packages are compared by SHA-256.',
     'Memory and delay must never be over their limits: the worst round is held against them.',
-    'Beside the delay, that of a process that does nothing but start the reference, which makes as much, saves it',
-    'into the page cache and hashes it; for many small tensors, that of one that does nothing at all for longer.',
+    'Beside the delay, that of a process that does nothing for a while.',
     'On the disk: with fsync of file and folder; the reference has none, one is added to it.',
   ],
   run: async (setting) => [...(await large(setting)), ...(await many(setting))],

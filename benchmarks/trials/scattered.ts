@@ -1,19 +1,13 @@
-import { writeFileSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import type { TouchResult } from '../drivers/results.ts';
 import { removeWeights, type Weights, writeWeights } from '../files/weights.ts';
 import type { ChartPoint } from '../harness/chart.ts';
-import {
-  assertSameWork,
-  type Child,
-  interleave,
-  measure,
-  seriesOf,
-  unlessMissing,
-} from '../harness/child.ts';
+import { assertSameWork, type Child, measure, seriesOf, unlessMissing } from '../harness/child.ts';
 import { makeCold } from '../harness/cold.ts';
 import { type Comparison, compare, point, type Series } from '../harness/compare.ts';
 import { type ReadAhead, readAheadOf, setReadAhead } from '../harness/disk.ts';
 import { nodeDriver, pythonDriver } from '../harness/drivers.ts';
+import { interleave } from '../harness/interleave.ts';
 import { seededRandom } from '../harness/random.ts';
 import { findDisk } from '../harness/readers.ts';
 import { findRust } from '../harness/rust.ts';
@@ -76,6 +70,7 @@ async function times(setting: Setting, path: string, readings: readonly Reading[
         return measure<Read>(child, task, path, ...args);
       }),
     ),
+    statSync(path).size,
   );
   assertSameWork(
     path,
@@ -149,6 +144,12 @@ async function ofSize(setting: Setting, kib: number): Promise<[Comparison[], Cha
           ratio: 'faster',
           limit: FASTER_THAN_FAULTS,
         }),
+        compare(
+          { ...row('most', small), what: `${what}: the disk alone, against page faults` },
+          theirs[0].samples,
+          faults,
+          { ratio: 'faster' },
+        ),
         ...peers.map(([id], i) =>
           compare(row(id, small), own.samples, theirs[i], { ratio: 'faster' }),
         ),

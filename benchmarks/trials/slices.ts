@@ -1,19 +1,13 @@
-import { rmSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { safeOpen } from 'safetensors-mmap';
 import type { SliceResult } from '../drivers/results.ts';
-import {
-  assertSameWork,
-  type Child,
-  interleave,
-  measure,
-  seriesOf,
-  unlessMissing,
-} from '../harness/child.ts';
+import { assertSameWork, type Child, measure, seriesOf, unlessMissing } from '../harness/child.ts';
 import { makeCold, makeWarm } from '../harness/cold.ts';
 import { atMost, type Comparison, compare, median, notMeasured } from '../harness/compare.ts';
 import { assertSpace } from '../harness/disk.ts';
 import { nodeDriver } from '../harness/drivers.ts';
+import { interleave } from '../harness/interleave.ts';
 import { findRust } from '../harness/rust.ts';
 import type { Setting, Trial } from '../harness/trial.ts';
 
@@ -92,6 +86,7 @@ async function inTurns(
         return { ...result, bytes: await residentBytes(path) };
       }),
     ),
+    2 * statSync(path).size,
   );
   const sliced = results.filter((_, i) => slicers[i].task !== 'whole').flat();
   assertSameWork(

@@ -1,5 +1,5 @@
 import type { ExternalResult, LastResult, OpenResult } from '../drivers/results.ts';
-import { assertSameWork, interleave, measure } from '../harness/child.ts';
+import { assertSameWork, measure } from '../harness/child.ts';
 import {
   atMost,
   type Comparison,
@@ -9,6 +9,7 @@ import {
   type Row,
   type Unit,
 } from '../harness/compare.ts';
+import { interleave } from '../harness/interleave.ts';
 import type { NodeChild, Setting, Trial } from '../harness/trial.ts';
 import { deepSeekFile, gpt2File, smallFileLikeDeepSeek } from './files.ts';
 

@@ -1,8 +1,9 @@
 import type { TouchResult } from '../drivers/results.ts';
 import { sizeOf, totalBytes, type Weights, writeWeights } from '../files/weights.ts';
-import { assertSameWork, interleave, type Task } from '../harness/child.ts';
+import { assertSameWork, type Task } from '../harness/child.ts';
 import { makeWarm } from '../harness/cold.ts';
 import { type Comparison, compare, point, type Series } from '../harness/compare.ts';
+import { interleave } from '../harness/interleave.ts';
 import { findPeers, OWN, type Peer, touchFile } from '../harness/peers.ts';
 import { bestOf, findReaders, type Reader } from '../harness/readers.ts';
 import type { Setting, Trial } from '../harness/trial.ts';
@@ -35,12 +36,13 @@ function times(
 }
 
 async function inTurns(
-  { quick }: Setting,
-  rounds: number,
+  { quick, rounds }: Setting,
   path: string,
+  bytes: number,
   tasks: readonly Task<Touched>[],
 ) {
-  const results = await interleave(quick ? 1 : rounds, tasks);
+  // Of the file, a page cache and a copy.
+  const results = await interleave(quick ? 1 : rounds, tasks, 2 * bytes);
   assertSameWork(
     path,
     results.flat().flatMap(({ checksum }) => checksum ?? []),
@@ -58,7 +60,7 @@ async function cold(
   setting.progress(what);
   const readers = findReaders();
   const all = [...OWN, ...peers];
-  const results = await inTurns(setting, setting.rounds, path, [
+  const results = await inTurns(setting, path, totalBytes(file), [
     ...readers.map((reader) => taskOfReader(reader, path)),
     ...all.map((peer) => taskOf(peer, path, 'cold')),
   ]);
@@ -107,8 +109,8 @@ async function warm(
   const all = [OWN[0], OWN[1], ...peers];
   const results = await inTurns(
     setting,
-    setting.rounds,
     path,
+    totalBytes(file),
     all.map((peer) => taskOf(peer, path, 'warm')),
   );
   const series = all.map((peer, i) => times(peer, results[i]));
