@@ -4,7 +4,8 @@
  * Every driver of a trial runs in a process of its own, one after the other, round by round. The
  * exit code is 0 even when a target is missed; it is not when a driver fails, two of them did not
  * do the same work, or a file was not cold that had to be. Results are written to out/bench.json too;
- * `--publish` draws its charts and puts both into README.md and docs/benchmarks.md.
+ * `--publish` puts them among those of other trials in benchmarks/results.json, of which it makes the charts and the
+ * figures of README.md and docs/benchmarks.md.
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,7 +17,7 @@ import { notMeasured, WHOLE_TRIAL } from './harness/compare.ts';
 import { drawCharts } from './harness/draw.ts';
 import { findNodes, findReference, nodeDriver, nodeVersion, ROOT } from './harness/drivers.ts';
 import { describeMachine } from './harness/machine.ts';
-import { assertPublishable, publish } from './harness/publish.ts';
+import { assertComplete, assertFull, PUBLISHED, publish } from './harness/publish.ts';
 import {
   formatCeiling,
   formatMachine,
@@ -24,14 +25,14 @@ import {
   formatTime,
   formatTrial,
 } from './harness/report.ts';
-import { readResults, type TrialResult, writeResults } from './harness/results.ts';
+import { mergeResults, readResults, type TrialResult } from './harness/results.ts';
 import { NotMeasured, type Setting } from './harness/trial.ts';
 import { atEnd } from './harness/undo.ts';
 import { TRIALS } from './trials/all.ts';
 import { weights } from './trials/files.ts';
 
 const ROUNDS = 10;
-const QUICK_ROUNDS = 2;
+const QUICK_ROUNDS = 1;
 
 const CHARTS = join(ROOT, 'benchmarks', 'charts');
 
@@ -152,13 +153,12 @@ async function main(options: Options): Promise<void> {
     });
     const seconds = (performance.now() - start) / 1000;
     const at = new Date().toISOString();
-    results.push({ trial: trial.name, run, at, seconds, quick, ceiling, rows, charts });
+    results.push({ trial: trial.name, run, machine, at, seconds, quick, ceiling, rows, charts });
     // Now, and not at the end: a run that is interrupted has measured this all the same.
-    const aside = writeResults(options.output, { machine, results });
-    if (aside !== undefined) setting.progress(`the results of another machine are now in ${aside}`);
+    mergeResults(options.output, { results });
     print(`${formatTrial(trial, rows)}\n${formatTime(seconds)}`);
   }
-  if (options.json) console.log(JSON.stringify({ machine, results }, undefined, 2));
+  if (options.json) console.log(JSON.stringify({ results }, undefined, 2));
   print(formatSummary(results));
 }
 
@@ -176,10 +176,14 @@ if (options.publish && (options.quick || options.tiny)) {
 const drawing = options.charts !== undefined || options.readme;
 if (!drawing) await main(options);
 if (drawing || publishing) {
-  const results = readResults(options.output);
+  let results = readResults(options.output);
   const folder = typeof options.charts === 'string' ? options.charts : CHARTS;
   try {
-    if (publishing) assertPublishable(results);
+    if (publishing) {
+      assertFull(results);
+      results = mergeResults(PUBLISHED, results);
+      assertComplete(results);
+    }
   } catch (error) {
     refuse((error as Error).message);
   }

@@ -16,9 +16,9 @@ import { FIGURES } from '../benchmarks/harness/figures.ts';
 import { interleave } from '../benchmarks/harness/interleave.ts';
 import type { Machine } from '../benchmarks/harness/machine.ts';
 import { allFigures, headlines } from '../benchmarks/harness/markdown.ts';
-import { assertPublishable, withFigures } from '../benchmarks/harness/publish.ts';
+import { assertComplete, assertFull, withFigures } from '../benchmarks/harness/publish.ts';
 import { returnsFreeMemory } from '../benchmarks/harness/ready-memory.ts';
-import { type Results, readResults, writeResults } from '../benchmarks/harness/results.ts';
+import { mergeResults, type Results, readResults } from '../benchmarks/harness/results.ts';
 import { NotMeasured } from '../benchmarks/harness/trial.ts';
 import { TRIALS } from '../benchmarks/trials/all.ts';
 import { runCommand } from './support/child.ts';
@@ -55,20 +55,24 @@ function emptyFolder(name: string): string {
   return path;
 }
 
-it('results of the same machine are kept, and of another one put aside', () => {
+it('results of other trials are kept, each with its machine', () => {
   const path = join(emptyFolder('written'), 'bench.json');
-  const measured = (reference: string, trial: string) => ({
-    machine: { reference } as Machine,
-    results: [{ trial, run: `${reference}-${trial}` } as Results['results'][number]],
+  const measured = (reference: string, ...trials: string[]): Results => ({
+    results: trials.map((trial) => {
+      return { trial, machine: { reference } as Machine } as Results['results'][number];
+    }),
   });
-  const trialsIn = (file: string) => readResults(file).results.map(({ trial }) => trial);
-  expect(writeResults(path, measured('with', 'a'))).toBe(undefined);
-  expect(writeResults(path, measured('with', 'b'))).toBe(undefined);
-  expect(trialsIn(path)).toEqual(['a', 'b']);
-  const aside = writeResults(path, measured('without', 'c'));
-  expect(aside).toBe(`${path}.with-a`);
-  expect(trialsIn(path)).toEqual(['c']);
-  expect(trialsIn(`${aside}`)).toEqual(['a', 'b']);
+  mergeResults(path, measured('first', 'a', 'b'));
+  const all = mergeResults(path, measured('second', 'b', 'c'));
+  expect(all.results.map(({ trial, machine }) => [trial, machine.reference])).toEqual([
+    ['a', 'first'],
+    ['b', 'second'],
+    ['c', 'second'],
+  ]);
+  expect(readResults(path)).toEqual(all);
+  // Of a suite that did not say what a trial ran on.
+  writeFileSync(path, JSON.stringify({ machine: {}, results: [{ trial: 'a' }] }));
+  expect(mergeResults(path, measured('third', 'b')).results).toHaveLength(1);
 });
 
 describe('the suite, on the smallest inputs', () => {
@@ -86,8 +90,8 @@ describe('the suite, on the smallest inputs', () => {
     expect(readdirSync(files)).toEqual([]);
 
     const reasons = new Set<string>();
-    const { machine, results } = JSON.parse(readFileSync(output, 'utf8')) as Results;
-    expect(machine.node).toBe(process.version);
+    const { results } = JSON.parse(readFileSync(output, 'utf8')) as Results;
+    for (const { machine } of results) expect(machine.node).toBe(process.version);
     expect(results.map(({ trial }) => trial)).toEqual(names);
     for (const { trial, rows } of results) {
       expect(rows.length, trial).toBeGreaterThan(0);
@@ -141,7 +145,7 @@ describe('the suite, on the smallest inputs', () => {
 
   it('publishes no figures of a quick look', async () => {
     const results = JSON.parse(readFileSync(output, 'utf8')) as Results;
-    expect((await thrownBy(() => assertPublishable(results))).message).toMatch(/--quick or --tiny/);
+    expect((await thrownBy(() => assertFull(results))).message).toMatch(/--quick or --tiny/);
     for (const option of ['--publish', '--readme']) {
       const args = [main, '--tiny', option, '--output', output];
       const ran = await runCommand(process.execPath, args);
@@ -205,9 +209,9 @@ describe('what is published', () => {
     const trials = new Set(all.map(({ trial }) => trial));
     const peer = missing === undefined ? { samples: [2, 2] } : { samples: [], missing };
     return {
-      machine,
       results: Array.from(trials, (trial) => ({
         trial,
+        machine,
         run: '2026-01-02T03:04:05.678Z',
         at: '2026-01-02T03:04:06.678Z',
         seconds: 1,
@@ -267,18 +271,23 @@ describe('what is published', () => {
       run: '2026-02-02T03:04:05.678Z',
       rows: [other, ...touch.rows.slice(1)],
     };
-    const page = allFigures({ machine, results: [later, ...others] });
+    const page = allFigures({ results: [later, ...others] });
     expect(page).toMatch(/^Medians of 2 rounds/);
     expect(page).toMatch(/ \(1 round\) \| 1 ms \| 4 ms, 4× \|/);
     expect(page).toContain(`\`${touch.trial}\` in one run, of 2026-02-02 03:04 UTC`);
+    expect(page.match(/^Medians.*Node v20.*in one run.*in one run/m)).not.toBe(null);
     expect(allFigures(results)).toContain('All in one run, of 2026-01-02 03:04 UTC');
+    const elsewhere = { ...later, machine: { ...machine, node: 'v24' } };
+    const both = allFigures({ results: [elsewhere, ...others] });
+    expect(both).toMatch(new RegExp(`^Node v24.* \`${touch.trial}\` in one run`, 'm'));
+    expect(both).toMatch(new RegExp(`^Node v20.* \`${others[0].trial}\`.* in one run`, 'm'));
   });
 
   it('nothing, where a figure has no row', async () => {
     const results = resultsOf(undefined, [1, 1]);
-    assertPublishable(results);
+    assertComplete(results);
     results.results[0].rows.shift();
-    expect((await thrownBy(() => assertPublishable(results))).message).toMatch(
+    expect((await thrownBy(() => assertComplete(results))).message).toMatch(
       /^nothing was measured for\n[\w-]+: [\w-]+$/,
     );
   });

@@ -11,10 +11,10 @@ const [OWN_COLOUR, OTHER_COLOUR] = ['#0b6e99', '#b9b9b9'];
 const WIDTH = 460;
 
 /** Draws every chart of the results into a folder; returns their paths. */
-export async function drawCharts({ results, machine }: Results, folder: string): Promise<string[]> {
+export async function drawCharts({ results }: Results, folder: string): Promise<string[]> {
   mkdirSync(folder, { recursive: true });
   const paths: string[] = [];
-  for (const { charts } of results) {
+  for (const { charts, machine } of results) {
     for (const chart of charts) {
       const path = join(folder, `${chart.name}.svg`);
       const below = [

@@ -30,6 +30,8 @@ const FIRST_OF_A_PROCESS =
 const CALLS_AGAINST_MEMORY =
   'opening is system calls and a small header, whose time follows the processor, and that of ' +
   '`fs.readFile` follows memory: so does the ratio, from machine to machine.';
+const MORE_TENSORS =
+  'the larger files have more tensors, whose number opening follows, as reading follows that of bytes.';
 const VIEWS_HELD =
   'all tensors and all views of them are held, and V8 moves them each time that it collects young objects; so it does ' +
   'with the least object that keeps its array.';
@@ -94,7 +96,7 @@ export const FIGURES: readonly [heading: string, rows: readonly Figure[]][] = [
       ['whole-warm-further-views', '… and views of all tensors'],
       ['whole-cold-first', '2.0 GB not in memory, the first of a process'],
       ['large-warm-further', '4.3 GB, which `fs.readFile` refuses: positioned reads'],
-      ['growth', 'the ratio, as the file grows'],
+      ['growth', 'the ratio, as the file grows', { missed: MORE_TENSORS }],
     ]),
   ],
   [
@@ -113,7 +115,7 @@ export const FIGURES: readonly [heading: string, rows: readonly Figure[]][] = [
         [
           'cold-touched-python-mmap',
           '… against Python `safetensors`, mmap',
-          { headline: '… against Python `safetensors`' },
+          { headline: '… against Python `safetensors`', missed: SAME_DISK },
         ],
         ['cold-touched-python-pread', '… against Python `safetensors`, pread'],
         ['cold-touched-torch-read', '… against `torch.load`'],

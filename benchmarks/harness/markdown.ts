@@ -1,5 +1,6 @@
 import { type Comparison, type Spread, type Unit, WHOLE_TRIAL } from './compare.ts';
 import { FIGURES, type Figure } from './figures.ts';
+import type { Machine } from './machine.ts';
 import type { Results, TrialResult } from './results.ts';
 
 /** A figure, and its row of the results. */
@@ -106,22 +107,40 @@ function countOf(rounds: number): string {
   return rounds === 1 ? '1 round' : `${rounds} rounds`;
 }
 
-/** What they were measured on, and when: a line for each run. */
-function conditionsOf({ machine, results }: Results, usual: number): string {
-  const { node, system, cores, memoryGb, fileSystem, readAheadKb, reference } = machine;
-  const runs = new Map<string, TrialResult[]>();
-  for (const result of results) runs.set(result.run, [...(runs.get(result.run) ?? []), result]);
-  const told = Array.from(runs.values(), (ofRun) => {
-    const which = runs.size === 1 ? 'All' : ofRun.map(({ trial }) => `\`${trial}\``).join(', ');
-    return `${which} in one run, of ${ofRun[0].run.slice(0, 16).replace('T', ' ')} UTC${diskOf(ofRun)}.`;
+/** What they were measured on, and when: a line for each run, below what it ran on. */
+function conditionsOf({ results }: Results, usual: number): string {
+  const runs = [...groupBy(results, ({ run }) => run).values()];
+  const machines = groupBy(runs, ([{ machine }]) => machineOf(machine));
+  const lines = Array.from(machines, ([machine, itsRuns]) => {
+    const told = itsRuns.map((ofRun) => {
+      const which = runs.length === 1 ? 'All' : ofRun.map(({ trial }) => `\`${trial}\``).join(', ');
+      return `${which} in one run, of ${ofRun[0].run.slice(0, 16).replace('T', ' ')} UTC${diskOf(ofRun)}.`;
+    });
+    return `${machine} ${told.join(' ')}`;
   });
-  return (
+  return [
     `Medians of ${countOf(usual)}, unless a row says of how many; ratios are medians of those of each round, not ` +
-    `quotients of the medians beside them. Node ${node}, ${system}, ${cores} cores (kernels for ` +
-    `${machine.kernels}), ${memoryGb} GB of memory, huge pages ${machine.hugePages ?? 'unknown'}` +
-    `${machine.returnsFreeMemory ? ', of which what is free goes back to a host' : ''}; ${fileSystem} ` +
-    `with a read-ahead of ${readAheadKb ?? '?'} KB. The reference is ${reference}. ${told.join(' ')}`
+      'quotients of the medians beside them.',
+    ...lines,
+  ].join(machines.size === 1 ? ' ' : '\n\n');
+}
+
+function machineOf(machine: Machine): string {
+  const { node, system, cores, memoryGb, fileSystem, readAheadKb, reference } = machine;
+  return (
+    `Node ${node}, ${system}, ${cores} cores (kernels for ${machine.kernels}), ${memoryGb} GB of memory, huge pages ` +
+    `${machine.hugePages ?? 'unknown'}${machine.returnsFreeMemory ? ', free memory returned to a host' : ''}; ` +
+    `${fileSystem} with a read-ahead of ${readAheadKb ?? '?'} KB. The reference is ${reference}.`
   );
+}
+
+function groupBy<Value>(values: readonly Value[], keyOf: (value: Value) => string) {
+  const groups = new Map<string, Value[]>();
+  for (const value of values) {
+    const key = keyOf(value);
+    groups.set(key, [...(groups.get(key) ?? []), value]);
+  }
+  return groups;
 }
 
 function diskOf(results: readonly TrialResult[]): string {

@@ -1,5 +1,4 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { isDeepStrictEqual } from 'node:util';
+import { readFileSync, writeFileSync } from 'node:fs';
 import type { Ceiling } from './ceiling.ts';
 import type { Chart } from './chart.ts';
 import type { Comparison } from './compare.ts';
@@ -9,6 +8,8 @@ export interface TrialResult {
   trial: string;
   /** When its run began, ISO 8601: trials of one run have the same. */
   run: string;
+  /** What it ran on. */
+  machine: Machine;
   /** When it ended. */
   at: string;
   /** What it took. */
@@ -21,9 +22,8 @@ export interface TrialResult {
   charts: Chart[];
 }
 
-/** What out/bench.json holds. */
+/** Of each trial one: ratios are of drivers that ran in turns, so that trials may be of several machines. */
 export interface Results {
-  machine: Machine;
   results: TrialResult[];
 }
 
@@ -31,32 +31,21 @@ export function readResults(path: string): Results {
   return JSON.parse(readFileSync(path, 'utf8')) as Results;
 }
 
-/**
- * Writes results; those of other trials that were measured before on the same machine stay. Those of another
- * machine, or with another reference, are put aside; returns where.
- */
-export function writeResults(path: string, { machine, results }: Results): string | undefined {
-  const before = earlierResults(path);
-  let others: TrialResult[] = [];
-  let aside: string | undefined;
-  // The same after a trip through JSON, which drops what is undefined.
-  if (isDeepStrictEqual(before?.machine, JSON.parse(JSON.stringify(machine)))) {
-    others =
-      before?.results.filter(({ trial }) => !results.some((now) => now.trial === trial)) ?? [];
-  } else if (before !== undefined) {
-    aside = `${path}.${before.results[0]?.run ?? 'empty'}`;
-    renameSync(path, aside);
-  }
-  const all: Results = { machine, results: [...others, ...results] };
+/** Writes results into a file, in which those of other trials stay; returns all that it holds then. */
+export function mergeResults(path: string, { results }: Results): Results {
+  const others = earlierResults(path).filter(
+    ({ trial }) => !results.some((now) => now.trial === trial),
+  );
+  const all: Results = { results: [...others, ...results] };
   writeFileSync(path, `${JSON.stringify(all, undefined, 2)}\n`);
-  return aside;
+  return all;
 }
 
 /** None where there is no file, or one of an older version of the suite. */
-function earlierResults(path: string): Results | undefined {
+function earlierResults(path: string): TrialResult[] {
   try {
-    return readResults(path);
+    return readResults(path).results.filter(({ machine }) => machine !== undefined);
   } catch {
-    return undefined;
+    return [];
   }
 }

@@ -50,7 +50,7 @@ async function run(setting: Setting): Promise<Comparison[]> {
       () => measure<SaveResult>(ours, 'convert', path, verified, 'verified'),
       () => measure<SaveResult>(torch, 'convert', path, theirs),
     ],
-    4 * blocks * BLOCK_BYTES,
+    quick ? 0 : 4 * blocks * BLOCK_BYTES, // which takes seconds
   );
   const sums = await Promise.all(
     outputs.map((output) => measure<{ checksum: string }>(ours, 'checksum', output)),
