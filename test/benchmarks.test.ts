@@ -57,13 +57,15 @@ function emptyFolder(name: string): string {
 
 it('results of other trials are kept, each with its machine', () => {
   const path = join(emptyFolder('written'), 'bench.json');
-  const measured = (reference: string, ...trials: string[]): Results => ({
+  const measured = (reference: string, at: string, ...trials: string[]): Results => ({
     results: trials.map((trial) => {
-      return { trial, machine: { reference } as Machine } as Results['results'][number];
+      return { trial, at, machine: { reference } as Machine } as Results['results'][number];
     }),
   });
-  mergeResults(path, measured('first', 'a', 'b'));
-  const all = mergeResults(path, measured('second', 'b', 'c'));
+  mergeResults(path, measured('first', '2026-01-01', 'a', 'b'));
+  mergeResults(path, measured('second', '2026-01-02', 'b', 'c'));
+  // What lay in out/ for long takes the place of nothing that was measured since.
+  const all = mergeResults(path, measured('first', '2026-01-01', 'a', 'b'));
   expect(all.results.map(({ trial, machine }) => [trial, machine.reference])).toEqual([
     ['a', 'first'],
     ['b', 'second'],
@@ -72,7 +74,7 @@ it('results of other trials are kept, each with its machine', () => {
   expect(readResults(path)).toEqual(all);
   // Of a suite that did not say what a trial ran on.
   writeFileSync(path, JSON.stringify({ machine: {}, results: [{ trial: 'a' }] }));
-  expect(mergeResults(path, measured('third', 'b')).results).toHaveLength(1);
+  expect(mergeResults(path, measured('third', '2026-01-03', 'b')).results).toHaveLength(1);
 });
 
 describe('the suite, on the smallest inputs', () => {

@@ -31,12 +31,14 @@ export function readResults(path: string): Results {
   return JSON.parse(readFileSync(path, 'utf8')) as Results;
 }
 
-/** Writes results into a file, in which those of other trials stay; returns all that it holds then. */
+/** Writes results into a file, which keeps the latest of each trial; returns all that it holds then. */
 export function mergeResults(path: string, { results }: Results): Results {
-  const others = earlierResults(path).filter(
-    ({ trial }) => !results.some((now) => now.trial === trial),
-  );
-  const all: Results = { results: [...others, ...results] };
+  const latest = new Map<string, TrialResult>();
+  for (const result of [...earlierResults(path), ...results]) {
+    const other = latest.get(result.trial);
+    if (other === undefined || result.at >= other.at) latest.set(result.trial, result);
+  }
+  const all: Results = { results: [...latest.values()] };
   writeFileSync(path, `${JSON.stringify(all, undefined, 2)}\n`);
   return all;
 }
