@@ -138,7 +138,7 @@ async function main(options: Options): Promise<void> {
   print(formatMachine(machine));
   setting.progress('the disk');
   const file = weights(setting, 'shared');
-  const ceiling: Ceiling | string = await measureCeiling(folder, file, quick ? 1 : rounds);
+  const ceiling: Ceiling | string = await measureCeiling(folder, file, rounds);
   print(formatCeiling(ceiling));
   mkdirSync(dirname(options.output), { recursive: true });
   const results: TrialResult[] = [];

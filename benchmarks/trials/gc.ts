@@ -24,7 +24,7 @@ async function run(setting: Setting): Promise<Comparison[]> {
   setting.progress(what);
   const driver = nodeDriver('gc', 'gc');
   const [ours, readFile] = await interleave(
-    setting.quick ? 1 : setting.rounds,
+    setting.rounds,
     TASKS.map((task) => () => measure<GcResult>(driver, task, path)),
     totalBytes(file),
   );

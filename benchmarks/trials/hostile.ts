@@ -9,7 +9,7 @@ import { NotMeasured, type Setting, type Trial } from '../harness/trial.ts';
 
 const NO_MORE_THAN = 1;
 const MEGABYTE = 1e6;
-/** For a quick look, and of what is beyond the target: seconds each, and most of the files. */
+/** Of what is beyond the target: seconds each, and most of the files. */
 const FEW_ROUNDS = 1;
 
 async function costs(
@@ -22,7 +22,7 @@ async function costs(
   const what = state === 'valid' ? name : `${name}, invalid at its end`;
   setting.progress(what);
   const results = await interleave(
-    setting.quick || !inTarget ? FEW_ROUNDS : setting.rounds,
+    inTarget ? setting.rounds : FEW_ROUNDS,
     [ours, reference].map((child) =>
       unlessMissing(child, () => measure<CostResult>(child, 'cost', path)),
     ),

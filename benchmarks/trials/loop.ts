@@ -21,7 +21,7 @@ async function run(setting: Setting): Promise<Comparison[]> {
   setting.progress(what);
   const driver = nodeDriver('loop', 'loop');
   const [results] = await interleave(
-    setting.quick ? 1 : setting.rounds,
+    setting.rounds,
     [
       async () => {
         await makeCold(path);

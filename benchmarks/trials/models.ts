@@ -102,7 +102,7 @@ async function collections(
   // Beside a large heap Node 20, which makes a buffer for each shard, takes half a minute.
   const heaps = setting.quick ? HEAPS.slice(0, 1) : HEAPS;
   const results = await interleave(
-    setting.quick ? 1 : setting.rounds,
+    setting.rounds,
     heaps.map(
       ({ megabytes }) =>
         () =>

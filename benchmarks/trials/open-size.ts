@@ -68,7 +68,7 @@ async function ofSize(
     return measure<SizesResult>(driver, task, path, opens);
   };
   const [ours, readFile] = await interleave(
-    setting.quick ? 1 : setting.rounds,
+    setting.rounds,
     // A cold file is opened once: after that it is cold no more.
     [prepared('ours', state === 'cold' ? 1 : OPENS), prepared('read-file', 1)],
     setting.quick ? 0 : 2 * bytes, // which takes seconds

@@ -50,7 +50,7 @@ async function run(setting: Setting): Promise<Comparison[]> {
   const all = holders(setting);
   setting.progress(what);
   const results = await interleave(
-    setting.quick ? 1 : setting.rounds,
+    setting.rounds,
     all.map(({ child, task }) =>
       unlessMissing(child, () => measureTogether(child, PROCESSES, task, path)),
     ),

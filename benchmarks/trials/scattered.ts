@@ -63,7 +63,7 @@ function namesOf(path: string): string {
 
 async function times(setting: Setting, path: string, readings: readonly Reading[]) {
   const results = await interleave(
-    setting.quick ? Math.min(2, setting.rounds) : setting.rounds,
+    setting.rounds,
     readings.map(([child, task, args = [namesOf(path)]]) =>
       unlessMissing(child, async () => {
         await makeCold(path);

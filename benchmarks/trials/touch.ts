@@ -36,13 +36,13 @@ function times(
 }
 
 async function inTurns(
-  { quick, rounds }: Setting,
+  { rounds }: Setting,
   path: string,
   bytes: number,
   tasks: readonly Task<Touched>[],
 ) {
   // Of the file, a page cache and a copy.
-  const results = await interleave(quick ? 1 : rounds, tasks, 2 * bytes);
+  const results = await interleave(rounds, tasks, 2 * bytes);
   assertSameWork(
     path,
     results.flat().flatMap(({ checksum }) => checksum ?? []),
