@@ -119,7 +119,9 @@ export interface ModelViewsResult {
   /** Milliseconds. */
   open: number;
   view: number;
-  /** Of both together. */
+  /** Full ones, of opening alone. */
+  openingCollections: number;
+  /** Full ones, of both together. */
   fullCollections: number;
   /** Bytes of the JavaScript heap before. */
   heap: number;

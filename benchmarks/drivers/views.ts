@@ -149,6 +149,7 @@ async function modelViews(folder: string, heapMegabytes: number): Promise<ModelV
   return {
     open: opened - start,
     view: end - opened,
+    openingCollections: await fullCollections(start, opened),
     fullCollections: await fullCollections(start, end),
     heap: heapUsed,
     checksum: `${views.length} ${filled.length}`,

@@ -30,8 +30,6 @@ const FIRST_OF_A_PROCESS =
 const CALLS_AGAINST_MEMORY =
   'opening is system calls and a small header, whose time follows the processor, and that of ' +
   '`fs.readFile` follows memory: so does the ratio, from machine to machine.';
-const MORE_TENSORS =
-  'the larger files have more tensors, whose number opening follows, as reading follows that of bytes.';
 const VIEWS_HELD =
   'all tensors and all views of them are held, and V8 moves them each time that it collects young objects; so it does ' +
   'with the least object that keeps its array.';
@@ -95,8 +93,8 @@ export const FIGURES: readonly [heading: string, rows: readonly Figure[]][] = [
       ],
       ['whole-warm-further-views', '… and views of all tensors'],
       ['whole-cold-first', '2.0 GB not in memory, the first of a process'],
-      ['large-warm-further', '4.3 GB, which `fs.readFile` refuses: positioned reads'],
-      ['growth', 'the ratio, as the file grows', { missed: MORE_TENSORS }],
+      ['large-warm-further', '4.5 GB, which `fs.readFile` refuses: positioned reads'],
+      ['growth', 'the ratio, as the file grows', { missed: CALLS_AGAINST_MEMORY }],
     ]),
   ],
   [
@@ -215,13 +213,23 @@ export const FIGURES: readonly [heading: string, rows: readonly Figure[]][] = [
         ['open-indexed-further', '… against the reference and `json.load` of the index'],
         ['open-indexed-first', '… the first of a process'],
         [
+          'heap-opening-gcs-node22',
+          '… full garbage collections of opening them, beside a large heap, Node 22 and later',
+        ],
+        ['heap-opening-gcs-node20', '… Node 20'],
+        ['alone-opening-gcs-node22', '… in a process that has nothing else, Node 22 and later'],
+        ['alone-opening-gcs-node20', '… Node 20'],
+        [
           'heap-gcs-node22',
-          '… full garbage collections with views of all, beside a large heap, Node 22 and later',
+          '… with views of all tensors as well, beside a large heap, Node 22 and later',
         ],
         [
           'alone-gcs-node22',
           '… in a process that has nothing else',
-          { missed: 'one of them is of the JavaScript heap, which grows from nothing.' },
+          {
+            missed:
+              'one is of the JavaScript heap, which grows by the tensors and views that are held.',
+          },
         ],
       ]),
       one(
