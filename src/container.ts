@@ -4,6 +4,7 @@ import { SafetensorsError } from './errors.ts';
 import { quoteName } from './escape.ts';
 import type { HeaderTable } from './header/table.ts';
 import {
+  type Entries,
   type PrefetchOptions,
   prefetch,
   type Residency,
@@ -200,11 +201,16 @@ export abstract class Container implements Iterable<[name: string, tensor: AnyTe
     return `${this.constructor.name} ${inspect({ path, size, byteLength, metadata, closed }, options)}`;
   }
 
-  #entries(names: Iterable<string> | undefined): number[] | undefined {
+  #entries(names: Iterable<string> | undefined): Entries {
     this.#openTable();
     if (names === undefined) return undefined;
     checkNames(names);
-    return Array.from(names, (name) => this.entryOf(name));
+    const asked = Array.from(names, checkedName);
+    // The iterable may have closed it.
+    const entries = this.#openTable().indicesOf(asked);
+    const missing = entries.indexOf(-1);
+    if (missing >= 0) throw this.#notFound(asked[missing]);
+    return entries;
   }
 
   #openTable(): HeaderTable {
@@ -220,13 +226,15 @@ export abstract class Container implements Iterable<[name: string, tensor: AnyTe
     const table = this.#openTable();
     const entry = table.indexOf(checkedName(name));
     if (entry >= 0) return entry;
+    throw this.#notFound(name);
+  }
+
+  #notFound(name: string): SafetensorsError {
+    const { table } = this.#storage;
     const nearest = table.nearest(name, SUGGESTED_NAMES);
     const hint = nearest.length > 0 ? `; the nearest are ${nearest.map(quoteName).join(', ')}` : '';
-    throw new SafetensorsError(
-      'TENSOR_NOT_FOUND',
-      `no tensor ${quoteName(name)} among ${table.count}${hint}`,
-      { path: this.path, tensor: name },
-    );
+    const message = `no tensor ${quoteName(name)} among ${table.count}${hint}`;
+    return new SafetensorsError('TENSOR_NOT_FOUND', message, { path: this.path, tensor: name });
   }
 }
 

@@ -52,6 +52,7 @@ describe('while memory is checked', () => {
       },
       pageIn: () => ({ bytes: 0, finished: true, cancel: () => {} }),
       drop: async () => {},
+      anyLost: false,
     };
     const begins = Float64Array.from({ length: MANY }, (_, i) => 2 * i * TENSOR_BYTES);
     const ends = begins.map((begin, i) => begin + (i === 7 ? 9 * 2 ** 40 : TENSOR_BYTES));
@@ -83,6 +84,7 @@ it('is refused to what does not fit together, however much of it is there alread
       resident: async (ranges) => sumOf(ranges) - missing,
       pageIn: () => ({ bytes: 0, finished: true, cancel: () => {} }),
       drop: async () => {},
+      anyLost: false,
     };
     const columns = { begins: Float64Array.of(0), ends: Float64Array.of(total) };
     const table = { columns, count: 1, atOffsetRank: (rank: number) => rank };

@@ -11,6 +11,8 @@ export interface Pages {
   resident(ranges: PageRanges): Promise<number>;
   /** Gives back what lies wholly in the ranges. */
   drop(ranges: PageRanges): Promise<void>;
+  /** Whether some may have been lost: where not, no range need be asked about. */
+  readonly anyLost: boolean;
 }
 
 /** Reading that is under way. */
@@ -38,6 +40,11 @@ export class MappedPages implements Pages {
 
   resident(ranges: PageRanges): Promise<number> {
     return native().residentBytes(this.#handle, ranges);
+  }
+
+  /** Those of any mapping of the process. */
+  get anyLost(): boolean {
+    return native().anyLost();
   }
 
   /** Private copies of pages included. */

@@ -33,6 +33,8 @@ export function extentOf(table: HeaderTable, begin: number, end: number): Extent
 
 /** Tensors read into blocks, which are kept until they are dropped. */
 export class BlockPages implements Pages {
+  /** They are copies, which nobody cuts off. */
+  readonly anyLost = false;
   readonly #memory: BlockMemory;
 
   constructor(memory: BlockMemory) {
