@@ -25,7 +25,7 @@ import {
   formatTime,
   formatTrial,
 } from './harness/report.ts';
-import { mergeResults, readResults, type TrialResult } from './harness/results.ts';
+import { mergeResults, type Results, readResults, type TrialResult } from './harness/results.ts';
 import { NotMeasured, type Setting } from './harness/trial.ts';
 import { atEnd } from './harness/undo.ts';
 import { TRIALS } from './trials/all.ts';
@@ -176,9 +176,10 @@ if (options.publish && (options.quick || options.tiny)) {
 const drawing = options.charts !== undefined || options.readme;
 if (!drawing) await main(options);
 if (drawing || publishing) {
-  let results = readResults(options.output);
   const folder = typeof options.charts === 'string' ? options.charts : CHARTS;
+  let results: Results;
   try {
+    results = readResults(options.output);
     if (publishing) {
       assertFull(results);
       results = mergeResults(PUBLISHED, results);

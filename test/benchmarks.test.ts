@@ -157,6 +157,17 @@ describe('the suite, on the smallest inputs', () => {
     }
   });
 
+  it.each(['--readme', '--charts'])(
+    'says where it looked for results in vain: %s',
+    async (option) => {
+      const args = [main, option, '--output', join(folder, 'none.json')];
+      const ran = await runCommand(process.execPath, args);
+      expect(ran.code).toBe(1);
+      expect(ran.stderr).toMatch(/^error: ENOENT: .*none\.json'$/m);
+      expect(ran.stderr).not.toContain(' at ');
+    },
+  );
+
   it.each([
     ['--node', '/nonexistent', 'it does not run: ENOENT'],
     ['--node', '/', 'it does not run: EACCES'],
