@@ -22,6 +22,7 @@
         "native/core/file_system_posix.cc",
         "native/core/gather.cc",
         "native/core/guarded_ranges.cc",
+        "native/core/in_order_posix.cc",
         "native/core/mapping_posix.cc",
         "native/core/memory_posix.cc",
         "native/core/name_index.cc",

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <utility>
 
+#include "core/in_order.h"
 #include "core/memory.h"
 #include "core/residency.h"
 
@@ -137,6 +139,22 @@ Status Await(const Mapping& mapping, const std::vector<ByteRange>& pages) {
   return Status::Ok();
 }
 
+// The pages that bytes [begin, end) of the target come from, as one range, where all in it are
+// needed, one after the other.
+std::optional<ByteRange> RangeInOrder(const Runs& runs, uint64_t begin, uint64_t end) {
+  uint64_t inner = runs.run_bytes;
+  for (auto axis = runs.axes.rbegin(); axis != runs.axes.rend(); ++axis) {
+    if (axis->count == 1) continue;
+    if (axis->stride < 0 || Distance(axis->stride) < inner) return std::nullopt;
+    if (Distance(axis->stride) - inner >= kPageBytes) return std::nullopt;
+    inner = Times(axis->count, Distance(axis->stride));
+  }
+  if (begin == end) return std::nullopt;
+  const auto first = static_cast<uint64_t>(Cursor(runs, begin).offset());
+  const auto last = static_cast<uint64_t>(Cursor(runs, end - 1).offset());
+  return ByteRange{first, last - first + runs.run_bytes};
+}
+
 // So many bytes of the target come from about kAheadBytes of pages.
 uint64_t BytesAhead(const Runs& runs) {
   uint64_t bytes = runs.run_bytes;
@@ -172,19 +190,24 @@ void Gather(const Runs& runs, const std::byte* source, std::span<std::byte> targ
 Status GatherMapped(const Runs& runs, const Mapping& mapping, std::span<std::byte> target,
                     uint64_t begin, uint64_t end) {
   if (const Status status = mapping.KeepGuard(); !status.ok()) return status;
+  std::optional<InOrder> in_order;
+  if (const auto range = RangeInOrder(runs, begin, end);
+      range && IsFasterInOrder(mapping, *range)) {
+    in_order.emplace(mapping, std::vector{*range});
+  }
   const uint64_t ahead = BytesAhead(runs);
   const auto next = [&](uint64_t at) { return end - at > ahead ? at + ahead : end; };
   uint64_t asked = next(begin);
   PageRanges needed(runs, mapping);
   std::vector<ByteRange> pages = PagesOf(runs, needed, begin, asked);
-  AskFor(mapping, pages);
+  if (!in_order) AskFor(mapping, pages);
   PopulatePages(target, begin, end);
   for (uint64_t at = begin; at < end;) {
     const uint64_t to = asked;
     asked = next(to);
     // Read while what was asked for before is copied.
     std::vector<ByteRange> next_pages = PagesOf(runs, needed, to, asked);
-    AskFor(mapping, next_pages);
+    if (!in_order) AskFor(mapping, next_pages);
     if (const Status status = Await(mapping, pages); !status.ok()) return status;
     CopyParts(runs, mapping.At(0), target.data(), at, to);
     pages = std::move(next_pages);

@@ -58,6 +58,10 @@ class Mapping {
   // Whether the system tells of all files in the range which of their pages are in the page cache.
   bool tells_residency() const { return tells_residency_.load(std::memory_order_relaxed); }
 
+  // What all files in the range are on, as stat(2) numbers it; nothing where they are on several.
+  // Any thread, once all are mapped.
+  std::optional<uint64_t> device() const { return device_; }
+
   bool Contains(uint64_t offset, uint64_t length) const {
     return offset <= length_ && length <= length_ - offset;
   }
@@ -68,7 +72,7 @@ class Mapping {
   Mapping(std::byte* base, uint64_t length) : base_(base), length_(length) {}
 
   static std::shared_ptr<Mapping> Over(void* base, uint64_t length);
-  void Add(uint64_t length, uint64_t offset, bool tells_residency);
+  void Add(const File& file, uint64_t length, uint64_t offset, bool tells_residency);
 
   struct MappedFile {
     uint64_t offset;
@@ -81,6 +85,7 @@ class Mapping {
   std::atomic<bool> tells_residency_{true};
   std::mutex mapping_files_;
   std::vector<MappedFile> files_;
+  std::optional<uint64_t> device_;
   std::optional<bool> guarded_;
 };
 

@@ -176,7 +176,7 @@ Result<std::shared_ptr<Mapping>> Mapping::OfFile(const File& file) {
     return failure;
   }
   std::shared_ptr<Mapping> mapping = Over(base, length);
-  mapping->Add(length, 0, TellsResidency(file).value_or(false));
+  mapping->Add(file, length, 0, TellsResidency(file).value_or(false));
   return mapping;
 }
 
@@ -200,13 +200,16 @@ Status Mapping::MapFile(const File& file, uint64_t length, uint64_t offset) {
     --mapped_files;
     return failure;
   }
-  Add(length, offset, *tells_residency);
+  Add(file, length, offset, *tells_residency);
   return Status::Ok();
 }
 
-void Mapping::Add(uint64_t length, uint64_t offset, bool tells_residency) {
+void Mapping::Add(const File& file, uint64_t length, uint64_t offset, bool tells_residency) {
   if (!tells_residency) tells_residency_.store(false, std::memory_order_relaxed);
   const std::lock_guard one_at_a_time(mapping_files_);
+  const uint64_t device = file.identity().device;
+  if (files_.empty()) device_ = device;
+  if (device_ != device) device_.reset();
   files_.push_back({offset, length, {}});
 }
 

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/in_order.h"
 #include "core/residency.h"
 
 namespace safetensors {
@@ -22,7 +23,8 @@ namespace safetensors {
 // it cancels what is left and waits for the pieces in hand. All methods are for one thread.
 class PageInJob {
  public:
-  // Nothing is running when it fails: EAGAIN, no thread could be started.
+  // Nothing is running when it fails: EAGAIN, no thread could be started. Uses fewer threads than
+  // it may where that is faster.
   static Result<std::unique_ptr<PageInJob>> Start(std::shared_ptr<Mapping> mapping,
                                                   std::vector<ByteRange> ranges, unsigned threads);
 
@@ -43,8 +45,12 @@ class PageInJob {
   void Cancel() { cancelled_.store(true, std::memory_order_relaxed); }
 
  private:
-  PageInJob(std::shared_ptr<Mapping> mapping, std::vector<ByteRange> pieces)
-      : mapping_(std::move(mapping)), pieces_(std::move(pieces)) {}
+  struct Piece {
+    ByteRange range;
+    bool in_order;  // of a range that IsFasterInOrder
+  };
+
+  PageInJob(std::shared_ptr<Mapping> mapping, const std::vector<ByteRange>& ranges);
 
   bool StartThread();
   void Run();
@@ -52,8 +58,12 @@ class PageInJob {
   std::pair<size_t, size_t> NextBatch();
   void EndThread();
 
+  void AddPieces(const ByteRange& range, bool in_order);
+
   std::shared_ptr<Mapping> mapping_;
-  const std::vector<ByteRange> pieces_;
+  std::vector<Piece> pieces_;
+  bool is_mostly_in_order_ = false;
+  std::optional<InOrder> in_order_;
   std::vector<pthread_t> threads_;
   std::atomic<size_t> next_{0};
   std::atomic<uint64_t> bytes_{0};

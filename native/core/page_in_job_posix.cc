@@ -13,24 +13,40 @@ namespace {
 constexpr uint64_t kPieceBytes = uint64_t{16} << 20;
 constexpr size_t kBatchPieces = 128;
 
-std::vector<ByteRange> PiecesOf(const std::vector<ByteRange>& ranges) {
-  std::vector<ByteRange> pieces;
+}  // namespace
+
+PageInJob::PageInJob(std::shared_ptr<Mapping> mapping, const std::vector<ByteRange>& ranges)
+    : mapping_(std::move(mapping)) {
+  std::vector<ByteRange> in_order;
+  uint64_t bytes_in_order = 0;
+  uint64_t bytes = 0;
   for (const ByteRange& range : ranges) {
-    for (uint64_t done = 0; done < range.length; done += kPieceBytes) {
-      pieces.push_back({range.offset + done, std::min(range.length - done, kPieceBytes)});
-    }
+    const bool is_in_order = IsFasterInOrder(*mapping_, range);
+    AddPieces(range, is_in_order);
+    bytes += range.length;
+    if (!is_in_order) continue;
+    in_order.push_back(range);
+    bytes_in_order += range.length;
   }
-  return pieces;
+  is_mostly_in_order_ = bytes_in_order > bytes / 2;
+  if (!in_order.empty()) in_order_.emplace(*mapping_, std::move(in_order));
 }
 
-}  // namespace
+void PageInJob::AddPieces(const ByteRange& range, bool in_order) {
+  for (uint64_t done = 0; done < range.length; done += kPieceBytes) {
+    const uint64_t length = std::min(range.length - done, kPieceBytes);
+    pieces_.push_back({{range.offset + done, length}, in_order});
+  }
+}
 
 Result<std::unique_ptr<PageInJob>> PageInJob::Start(std::shared_ptr<Mapping> mapping,
                                                     std::vector<ByteRange> ranges,
                                                     unsigned threads) {
   if (const Status status = mapping->KeepGuard(); !status.ok()) return status;
-  std::unique_ptr<PageInJob> job{new PageInJob(std::move(mapping), PiecesOf(ranges))};
-  const size_t wanted = std::min<size_t>(threads, job->pieces_.size());
+  std::unique_ptr<PageInJob> job{new PageInJob(std::move(mapping), ranges)};
+  // A second would be where the system does not expect it.
+  const size_t most = job->is_mostly_in_order_ ? 1 : threads;
+  const size_t wanted = std::min(most, job->pieces_.size());
   while (job->threads_.size() < wanted && job->StartThread()) {
   }
   job->EndThread();
@@ -65,17 +81,20 @@ void PageInJob::Run() {
     const auto [first, end] = NextBatch();
     if (first == end) break;
     // All of it is asked for at once, whatever read-ahead the disk is set to: the disk is busy all
-    // the time, also with small pieces far apart. Then it is waited for and mapped.
-    for (size_t piece = first; piece < end; ++piece) ReadAhead(*mapping_, pieces_[piece]);
+    // the time, also with small pieces far apart. Then it is waited for and mapped. What is read in
+    // order is not asked for.
+    for (size_t piece = first; piece < end; ++piece) {
+      if (!pieces_[piece].in_order) ReadAhead(*mapping_, pieces_[piece].range);
+    }
     for (size_t piece = first; piece < end; ++piece) {
       if (cancelled_.load(std::memory_order_relaxed)) break;
-      const Status status = PageIn(*mapping_, pieces_[piece]);
+      const Status status = PageIn(*mapping_, pieces_[piece].range);
       if (!status.ok()) {
         if (!failed_.exchange(true)) failure_ = status;
         Cancel();
         break;
       }
-      bytes_.fetch_add(pieces_[piece].length, std::memory_order_relaxed);
+      bytes_.fetch_add(pieces_[piece].range.length, std::memory_order_relaxed);
     }
   }
   EndThread();
@@ -87,7 +106,7 @@ std::pair<size_t, size_t> PageInJob::NextBatch() {
   do {
     uint64_t bytes = 0;
     for (end = first; end < pieces_.size() && end - first < kBatchPieces; ++end) {
-      bytes += pieces_[end].length;
+      bytes += pieces_[end].range.length;
       if (bytes > kPieceBytes && end > first) break;
     }
   } while (!next_.compare_exchange_weak(first, end, std::memory_order_relaxed));
@@ -96,6 +115,7 @@ std::pair<size_t, size_t> PageInJob::NextBatch() {
 
 void PageInJob::EndThread() {
   if (running_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  in_order_.reset();
   mapping_.reset();
   finished_.store(true, std::memory_order_release);
 }

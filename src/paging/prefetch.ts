@@ -26,7 +26,7 @@ export interface PrefetchOptions {
   signal?: AbortSignal | undefined;
   /** Called from the event loop; never after the promise is settled. */
   onProgress?: ((progress: PrefetchProgress) => void) | undefined;
-  /** Threads that read at once, from 1 to 64. Default: 4. */
+  /** Threads that read at once, at most, from 1 to 64. Default: 4. */
   concurrency?: number | undefined;
   /**
    * Whether to go on when they do not fit into the memory that is available: the system would drop what was

@@ -7,15 +7,17 @@ export interface SparseTensor {
   byteLength: number;
   /** Its last bytes. */
   tail: Uint8Array;
+  /** By default it has one axis. */
+  shape?: readonly number[];
 }
 
 /** Writes a file that takes hardly any room on the disk; its bytes in all. */
 export function writeSparseFile(path: string, tensors: readonly SparseTensor[]): number {
   let end = 0;
-  const entries = tensors.map(({ name, byteLength }) => {
+  const entries = tensors.map(({ name, byteLength, shape = [byteLength] }) => {
     const begin = end;
     end += byteLength;
-    const entry = { dtype: 'U8', shape: [byteLength], data_offsets: [begin, end] };
+    const entry = { dtype: 'U8', shape, data_offsets: [begin, end] };
     return `${JSON.stringify(name)}:${JSON.stringify(entry)}`;
   });
   const json = `{${entries.join(',')}}`;
