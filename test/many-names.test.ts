@@ -88,6 +88,28 @@ describe.each(containers)('many names of %s', (_, container) => {
   });
 });
 
+it('are not found where they gave way to later ones', async () => {
+  const names = ['A', ...Array.from({ length: MANY }, (_, i) => `N${i}`), 'A', 'A', 'A'];
+  // Of those that give way, offsets are not looked at.
+  const entries = names.map((name, i) => {
+    const last = i === names.length - 1;
+    const offsets =
+      i === 0 || (name === 'A' && !last) ? [20, 28] : [last ? MANY : i - 1, last ? MANY + 1 : i];
+    return `"${name}":{"dtype":"U8","shape":[${offsets[1] - offsets[0]}],"data_offsets":[${offsets}]}`;
+  });
+  const path = join(folder, 'gave-way.safetensors');
+  writeFileSync(path, rawFile(`{${entries}}`, new Uint8Array(MANY + 1)));
+  const file = safeOpenSync(path, { duplicates: 'last-wins' });
+  for (const step of [1, 2]) {
+    const asked = Array.from(
+      { length: MANY / 2 },
+      (_, i) => `N${MANY - 1 - step * i}`,
+    ).toReversed();
+    expect((await file.residency([...asked, 'A'])).byteLength).toBe(MANY / 2 + 1);
+  }
+  file.close();
+});
+
 it('may be given by an iterable that closes the container', async () => {
   const file = safeOpenSync(fileOutOfOrder(), { duplicates: 'last-wins' });
   const names = (function* () {

@@ -170,6 +170,15 @@ describe('what ends it', () => {
     }
   });
 
+  it('onProgress that closes the container, however late', async () => {
+    const file = safeOpenSync(path);
+    const onProgress = ({ bytes, totalBytes }: PrefetchProgress) => {
+      if (bytes === totalBytes) file.close();
+    };
+    const code = 'ERR_SAFETENSORS_CLOSED';
+    await expect(file.prefetch(undefined, { onProgress })).rejects.toMatchObject({ code });
+  });
+
   it('an error of onProgress', async () => {
     const error = new Error('mine');
     const onProgress = () => {

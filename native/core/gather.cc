@@ -132,9 +132,11 @@ void AskFor(const Mapping& mapping, const std::vector<ByteRange>& pages) {
 
 // Waits until they are there, and maps them: lost pages are an error here, and would raise SIGBUS
 // when they are touched.
-Status Await(const Mapping& mapping, const std::vector<ByteRange>& pages) {
+Status Await(const Mapping& mapping, const std::vector<ByteRange>& pages,
+             const std::optional<InOrder>& in_order) {
   for (const ByteRange& range : pages) {
-    if (const Status status = PageIn(mapping, range); !status.ok()) return status;
+    const Status status = in_order ? in_order->PageIn(range) : PageIn(mapping, range);
+    if (!status.ok()) return status;
   }
   return Status::Ok();
 }
@@ -205,10 +207,10 @@ Status GatherMapped(const Runs& runs, const Mapping& mapping, std::span<std::byt
   for (uint64_t at = begin; at < end;) {
     const uint64_t to = asked;
     asked = next(to);
-    // Read while what was asked for before is copied.
+    // Read while what was asked for before is copied, as is what the system reads ahead in order.
     std::vector<ByteRange> next_pages = PagesOf(runs, needed, to, asked);
     if (!in_order) AskFor(mapping, next_pages);
-    if (const Status status = Await(mapping, pages); !status.ok()) return status;
+    if (const Status status = Await(mapping, pages, in_order); !status.ok()) return status;
     CopyParts(runs, mapping.At(0), target.data(), at, to);
     pages = std::move(next_pages);
     at = to;

@@ -47,9 +47,9 @@ uint64_t DiskReadAhead(uint64_t device) {
 #ifdef __linux__
   const auto number = static_cast<dev_t>(device);
   const std::string name = std::to_string(major(number)) + ":" + std::to_string(minor(number));
-  // The second is for partitions, whose disk has it.
-  for (const std::string& path : {"/sys/class/bdi/" + name + "/read_ahead_kb",
-                                  "/sys/dev/block/" + name + "/../queue/read_ahead_kb"}) {
+  // The second is for partitions, whose disk has it. Of network file systems there is neither.
+  for (const char* const place : {"/queue", "/../queue"}) {
+    const std::string path = "/sys/dev/block/" + name + place + "/read_ahead_kb";
     if (const auto kilobytes = NumberIn(path)) return *kilobytes << 10;
   }
 #else
@@ -72,6 +72,11 @@ InOrder::InOrder(const Mapping& mapping, std::vector<ByteRange> ranges)
 
 InOrder::~InOrder() {
   for (const ByteRange& range : ranges_) Advise(mapping_, range, MADV_NORMAL);
+}
+
+Status InOrder::PageIn(ByteRange part) const {
+  Advise(mapping_, part, MADV_SEQUENTIAL);
+  return safetensors::PageIn(mapping_, part);
 }
 
 }  // namespace safetensors

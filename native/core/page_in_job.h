@@ -45,12 +45,7 @@ class PageInJob {
   void Cancel() { cancelled_.store(true, std::memory_order_relaxed); }
 
  private:
-  struct Piece {
-    ByteRange range;
-    bool in_order;  // of a range that IsFasterInOrder
-  };
-
-  PageInJob(std::shared_ptr<Mapping> mapping, const std::vector<ByteRange>& ranges);
+  PageInJob(std::shared_ptr<Mapping> mapping, std::vector<ByteRange> ranges);
 
   bool StartThread();
   void Run();
@@ -58,12 +53,9 @@ class PageInJob {
   std::pair<size_t, size_t> NextBatch();
   void EndThread();
 
-  void AddPieces(const ByteRange& range, bool in_order);
-
   std::shared_ptr<Mapping> mapping_;
-  std::vector<Piece> pieces_;
-  bool is_mostly_in_order_ = false;
-  std::optional<InOrder> in_order_;
+  const std::vector<ByteRange> pieces_;
+  std::optional<InOrder> in_order_;  // of all ranges, if that is faster
   std::vector<pthread_t> threads_;
   std::atomic<size_t> next_{0};
   std::atomic<uint64_t> bytes_{0};

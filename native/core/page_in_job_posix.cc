@@ -13,39 +13,41 @@ namespace {
 constexpr uint64_t kPieceBytes = uint64_t{16} << 20;
 constexpr size_t kBatchPieces = 128;
 
-}  // namespace
-
-PageInJob::PageInJob(std::shared_ptr<Mapping> mapping, const std::vector<ByteRange>& ranges)
-    : mapping_(std::move(mapping)) {
-  std::vector<ByteRange> in_order;
-  uint64_t bytes_in_order = 0;
-  uint64_t bytes = 0;
+std::vector<ByteRange> PiecesOf(const std::vector<ByteRange>& ranges) {
+  std::vector<ByteRange> pieces;
   for (const ByteRange& range : ranges) {
-    const bool is_in_order = IsFasterInOrder(*mapping_, range);
-    AddPieces(range, is_in_order);
-    bytes += range.length;
-    if (!is_in_order) continue;
-    in_order.push_back(range);
-    bytes_in_order += range.length;
+    for (uint64_t done = 0; done < range.length; done += kPieceBytes) {
+      pieces.push_back({range.offset + done, std::min(range.length - done, kPieceBytes)});
+    }
   }
-  is_mostly_in_order_ = bytes_in_order > bytes / 2;
-  if (!in_order.empty()) in_order_.emplace(*mapping_, std::move(in_order));
+  return pieces;
 }
 
-void PageInJob::AddPieces(const ByteRange& range, bool in_order) {
-  for (uint64_t done = 0; done < range.length; done += kPieceBytes) {
-    const uint64_t length = std::min(range.length - done, kPieceBytes);
-    pieces_.push_back({{range.offset + done, length}, in_order});
+// Whether that is so of nearly all bytes: what is far apart needs to be asked for.
+bool AreFasterInOrder(const Mapping& mapping, const std::vector<ByteRange>& ranges) {
+  uint64_t faster = 0;
+  uint64_t bytes = 0;
+  for (const ByteRange& range : ranges) {
+    bytes += range.length;
+    if (IsFasterInOrder(mapping, range)) faster += range.length;
   }
+  return faster > bytes - bytes / 32;
+}
+
+}  // namespace
+
+PageInJob::PageInJob(std::shared_ptr<Mapping> mapping, std::vector<ByteRange> ranges)
+    : mapping_(std::move(mapping)), pieces_(PiecesOf(ranges)) {
+  if (AreFasterInOrder(*mapping_, ranges)) in_order_.emplace(*mapping_, std::move(ranges));
 }
 
 Result<std::unique_ptr<PageInJob>> PageInJob::Start(std::shared_ptr<Mapping> mapping,
                                                     std::vector<ByteRange> ranges,
                                                     unsigned threads) {
   if (const Status status = mapping->KeepGuard(); !status.ok()) return status;
-  std::unique_ptr<PageInJob> job{new PageInJob(std::move(mapping), ranges)};
+  std::unique_ptr<PageInJob> job{new PageInJob(std::move(mapping), std::move(ranges))};
   // A second would be where the system does not expect it.
-  const size_t most = job->is_mostly_in_order_ ? 1 : threads;
+  const size_t most = job->in_order_ ? 1 : threads;
   const size_t wanted = std::min(most, job->pieces_.size());
   while (job->threads_.size() < wanted && job->StartThread()) {
   }
@@ -83,18 +85,19 @@ void PageInJob::Run() {
     // All of it is asked for at once, whatever read-ahead the disk is set to: the disk is busy all
     // the time, also with small pieces far apart. Then it is waited for and mapped. What is read in
     // order is not asked for.
-    for (size_t piece = first; piece < end; ++piece) {
-      if (!pieces_[piece].in_order) ReadAhead(*mapping_, pieces_[piece].range);
+    for (size_t piece = first; piece < end && !in_order_; ++piece) {
+      ReadAhead(*mapping_, pieces_[piece]);
     }
     for (size_t piece = first; piece < end; ++piece) {
       if (cancelled_.load(std::memory_order_relaxed)) break;
-      const Status status = PageIn(*mapping_, pieces_[piece].range);
+      const Status status =
+          in_order_ ? in_order_->PageIn(pieces_[piece]) : PageIn(*mapping_, pieces_[piece]);
       if (!status.ok()) {
         if (!failed_.exchange(true)) failure_ = status;
         Cancel();
         break;
       }
-      bytes_.fetch_add(pieces_[piece].range.length, std::memory_order_relaxed);
+      bytes_.fetch_add(pieces_[piece].length, std::memory_order_relaxed);
     }
   }
   EndThread();
@@ -106,7 +109,7 @@ std::pair<size_t, size_t> PageInJob::NextBatch() {
   do {
     uint64_t bytes = 0;
     for (end = first; end < pieces_.size() && end - first < kBatchPieces; ++end) {
-      bytes += pieces_[end].range.length;
+      bytes += pieces_[end].length;
       if (bytes > kPieceBytes && end > first) break;
     }
   } while (!next_.compare_exchange_weak(first, end, std::memory_order_relaxed));

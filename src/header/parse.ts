@@ -136,6 +136,8 @@ export function indexNames(
       columns.move(kept, earlier);
     }
   }
+  // The index has been made for all of them, and the addon may look at what is behind the last.
+  nameStarts.fill(-1, kept, count);
   columns.count = kept;
   return index;
 }

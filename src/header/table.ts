@@ -79,7 +79,8 @@ export class HeaderTable {
    * take several times as long, the first thousands of a process above all.
    */
   indicesOf(names: readonly string[]): Int32Array {
-    const together = names.length >= MANY_NAMES && loadedNative() ? asciiOf(names) : undefined;
+    const together =
+      names.length >= MANY_NAMES && loadedNative() ? asciiOf(names, this.#bytes.length) : undefined;
     if (together === undefined) return Int32Array.from(names, (name) => this.indexOf(name));
     const found = new Int32Array(names.length);
     this.#index.findAll(together.bytes, together, found);
@@ -176,15 +177,15 @@ export class HeaderTable {
   }
 }
 
-/** Names one behind the other; undefined when they are not all ASCII, or too long together. */
-function asciiOf(names: readonly string[]) {
+/** Names one behind the other; undefined when they are not all ASCII, or one is too long, or all together are. */
+function asciiOf(names: readonly string[], longest: number) {
   const nameStarts = new Int32Array(names.length);
   const nameEnds = new Int32Array(names.length);
   let end = 0;
   for (let i = 0; i < names.length; i++) {
     nameStarts[i] = end;
     end += names[i].length;
-    if (end > MOST_TOGETHER) return undefined;
+    if (names[i].length > longest || end > MOST_TOGETHER) return undefined;
     nameEnds[i] = end;
   }
   const bytes = Buffer.from(names.join(''), 'utf8');

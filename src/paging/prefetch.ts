@@ -92,6 +92,7 @@ export async function prefetch(
       shown = bytes;
       signal?.throwIfAborted();
       if (finished) {
+        storage.assertOpen(); // after the last call of `onProgress`
         if (pages.anyLost) assertIntact(storage, ranges);
         return;
       }
