@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { ROOT } from './drivers.ts';
+import { FIGURES } from './figures.ts';
 import { allFigures, headlines, withoutResults } from './markdown.ts';
 import type { Results } from './results.ts';
 
@@ -30,7 +31,10 @@ export function assertComplete(results: Results): void {
  * the README; returns the paths of both.
  */
 export function publish(results: Results, charts: string): string[] {
+  // In the order of the tables, whenever each was measured.
+  const trials = FIGURES.flatMap(([, figures]) => figures.map(({ trial }) => trial));
   const images = results.results
+    .toSorted((a, b) => trials.indexOf(a.trial) - trials.indexOf(b.trial))
     .flatMap((result) => result.charts)
     .map(({ name, title }) => `![${title}](${relative(ROOT, join(charts, `${name}.svg`))})`)
     .join('\n');
