@@ -2,6 +2,7 @@
  * Opens a file, or a model of two shards, again and again while a worker changes it in the way it is
  * told; prints how often each verdict came.
  */
+import { once } from 'node:events';
 import {
   appendFileSync,
   copyFileSync,
@@ -12,7 +13,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { isMainThread, Worker, workerData } from 'node:worker_threads';
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { openModel, safeOpen, safeOpenSync, serialize } from 'safetensors-mmap';
 
 const MODEL = 'model-00001-of-00001.safetensors';
@@ -42,6 +43,7 @@ function change(way: string, path: string): never {
     } else {
       writeSync(descriptor, bytes, 0, bytes.length, 0); // of another length, where it is
     }
+    if (round === 0) parentPort?.postMessage('changing');
   }
 }
 
@@ -72,6 +74,8 @@ if (isMainThread) {
   );
   copyFileSync(path, `${path}.other`);
   const worker = new Worker(fileURLToPath(import.meta.url), { workerData: { way, path } });
+  // Otherwise all rounds may be over before it has begun.
+  await once(worker, 'message');
   const counts: Record<string, number> = {};
   const end = performance.now() + 1000 * SECONDS_AT_MOST;
   for (let round = 0; round < Number(rounds) && performance.now() < end; round++) {
