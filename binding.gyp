@@ -31,6 +31,7 @@
         "native/core/previous_handler_posix.cc",
         "native/core/residency_posix.cc",
         "native/core/runs.cc",
+        "native/core/system_number_posix.cc",
         "native/core/taking_up.cc",
         "native/core/text.cc",
         "native/core/unmap_posix.cc",

@@ -40,7 +40,4 @@ class InOrder {
   const std::vector<ByteRange> ranges_;
 };
 
-// The read-ahead of a device's disk, in bytes; 0 where the system does not tell.
-uint64_t DiskReadAhead(uint64_t device);
-
 }  // namespace safetensors

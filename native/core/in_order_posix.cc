@@ -1,16 +1,12 @@
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "core/in_order.h"
+#include "core/system_number.h"
 
 #ifdef __linux__
 #include <sys/sysmacros.h>
 #endif
 
-#include <array>
-#include <charconv>
-#include <optional>
 #include <string>
 
 namespace safetensors {
@@ -20,20 +16,21 @@ constexpr uint64_t kLeastReadAhead = uint64_t{4} << 20;
 // Of its read-ahead a range has at least so many: what is read beyond its end is 4 % then.
 constexpr uint64_t kLeastReads = 48;
 
+// The read-ahead of a device's disk, in bytes; 0 where the system does not tell.
+uint64_t DiskReadAhead(uint64_t device) {
 #ifdef __linux__
-std::optional<uint64_t> NumberIn(const std::string& path) {
-  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return std::nullopt;
-  std::array<char, 32> text{};
-  const ssize_t length = read(file, text.data(), text.size());
-  close(file);
-  uint64_t number = 0;
-  if (length <= 0 || std::from_chars(text.data(), text.data() + length, number).ec != std::errc()) {
-    return std::nullopt;
+  const auto number = static_cast<dev_t>(device);
+  const std::string name = std::to_string(major(number)) + ":" + std::to_string(minor(number));
+  // The second is for partitions, whose disk has it. Of network file systems there is neither.
+  for (const char* const place : {"/queue", "/../queue"}) {
+    const std::string path = "/sys/dev/block/" + name + place + "/read_ahead_kb";
+    if (const auto kilobytes = SystemNumber(path)) return *kilobytes << 10;
   }
-  return number;
-}
+#else
+  static_cast<void>(device);
 #endif
+  return 0;
+}
 
 void Advise(const Mapping& mapping, const ByteRange& range, int advice) {
   if (range.length == 0 || !mapping.Contains(range.offset, range.length)) return;
@@ -42,21 +39,6 @@ void Advise(const Mapping& mapping, const ByteRange& range, int advice) {
 }
 
 }  // namespace
-
-uint64_t DiskReadAhead(uint64_t device) {
-#ifdef __linux__
-  const auto number = static_cast<dev_t>(device);
-  const std::string name = std::to_string(major(number)) + ":" + std::to_string(minor(number));
-  // The second is for partitions, whose disk has it. Of network file systems there is neither.
-  for (const char* const place : {"/queue", "/../queue"}) {
-    const std::string path = "/sys/dev/block/" + name + place + "/read_ahead_kb";
-    if (const auto kilobytes = NumberIn(path)) return *kilobytes << 10;
-  }
-#else
-  static_cast<void>(device);
-#endif
-  return 0;
-}
 
 bool IsFasterInOrder(const Mapping& mapping, ByteRange range) {
   // Most ranges are too short for any disk, of which the system need not be asked.

@@ -1,10 +1,8 @@
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cerrno>
 #include <charconv>
@@ -13,6 +11,7 @@
 #include <utility>
 
 #include "core/mapping.h"
+#include "core/system_number.h"
 #include "core/unmap.h"
 
 namespace safetensors {
@@ -28,12 +27,8 @@ std::atomic<uint64_t> mapped_files = 0;
 uint64_t MostMappedFiles() {
 #ifdef __linux__
   static const uint64_t most = [] {
-    uint64_t mappings = 65530;  // Linux's default, where it does not tell
-    std::array<char, 32> text{};
-    const int file = open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);
-    const ssize_t length = file < 0 ? 0 : read(file, text.data(), text.size());
-    if (file >= 0) close(file);
-    if (length > 0) std::from_chars(text.data(), text.data() + length, mappings);
+    constexpr uint64_t kUsual = 65530;  // Linux's default, where it does not tell
+    const uint64_t mappings = SystemNumber("/proc/sys/vm/max_map_count").value_or(kUsual);
     return mappings - mappings / 8;
   }();
   return most;
